@@ -1,0 +1,102 @@
+"""The hooks a plugin may implement.  They are synchronous and only *register*; behaviour lives in objects.
+
+A plugin is any module or object with functions of these names, marked with ``hookimpl`` and named in the
+entry-point group ``botkit``:
+
+    from botkit import hookimpl
+
+    @hookimpl
+    def register_backends(register):
+        register("shout", ShoutBackend)
+
+Imports that cost time (torch, a platform library) belong inside the factories, not at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from botkit.protocols import Adapter, Backend, Filter
+
+GROUP = "botkit"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """A model name that a plugin serves by itself.  ``create`` gets the settings; it must be quick."""
+
+    name: str
+    create: Callable[[Any], Backend]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureSpec:
+    """A family of models that the engine can run.
+
+    ``model_types`` are the values of ``config.json``'s ``architecture`` (or ``model_type``) it claims.
+    ``load(folder, device=..., dtype=...)`` returns a ``botkit.engine.architecture.Architecture``; it raises
+    ModelError with one line for files it cannot use.
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    load: Callable[..., Any]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """A platform.  ``create`` gets the settings; ``enabled`` tells from them whether to run it."""
+
+    name: str
+    create: Callable[[Any], Adapter]
+    enabled: Callable[[Any], bool]
+    settings: type[Any] | None = None
+    """A pydantic model that validates ``adapters.NAME``; None for adapters with a section of their own."""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A name that ``botkit models pull`` knows, and how to bring it.
+
+    ``fetch(into, progress)`` puts the files into the empty folder *into*; ``progress(n_bytes, total, what)``
+    may be called often.
+    """
+
+    name: str
+    fetch: Callable[[Path, Callable[[int, int, str], None]], None]
+    summary: str = ""
+    licence: str = ""
+
+
+class Hooks:
+    """The specification: one method a hook, called by keyword, so that arguments may be added later."""
+
+    @hookspec
+    def register_architectures(self, register: Callable[[ArchitectureSpec], None]) -> None:
+        """Call *register* with an ArchitectureSpec for each model family you bring."""
+
+    @hookspec
+    def register_backends(self, register: Callable[..., None]) -> None:
+        """Call ``register(name, create, summary="")`` for each model name you serve by yourself."""
+
+    @hookspec
+    def register_adapters(self, register: Callable[[AdapterSpec], None]) -> None:
+        """Call *register* with an AdapterSpec for each platform you connect."""
+
+    @hookspec
+    def register_filters(self, register: Callable[[Filter], None], settings: Any) -> None:
+        """Call *register* with each Filter object; *settings* are the validated ones."""
+
+    @hookspec
+    def register_models(self, register: Callable[[ModelSource], None]) -> None:
+        """Call *register* with a ModelSource for each model that ``botkit models pull`` should know."""

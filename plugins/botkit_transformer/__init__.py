@@ -1,0 +1,1 @@
+"""Decoder-only Transformers (Llama family, GPT-2) for the engine."""
