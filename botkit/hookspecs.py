@@ -68,14 +68,30 @@ class AdapterSpec:
 class ModelSource:
     """A name that ``botkit models pull`` knows, and how to bring it.
 
-    ``fetch(into, progress)`` puts the files into the empty folder *into*; ``progress(n_bytes, total, what)``
-    may be called often.
+    ``fetch(into, progress)`` brings the original files (a Hugging Face folder's, or one GGUF file) into the
+    folder *into*, where an earlier, broken-off try may have left parts to resume from, and returns the path
+    to import from; ``progress(done_bytes, total_bytes, what)`` may be called often.
     """
 
     name: str
-    fetch: Callable[[Path, Callable[[int, int, str], None]], None]
+    fetch: Callable[[Path, Callable[[int, int, str], None]], Path]
     summary: str = ""
     licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelImporter:
+    """Turns somebody else's model files into a model folder of ours.
+
+    ``recognises(path)`` is quick and never raises; ``convert(path, into, progress)`` writes
+    ``weights.safetensors``, ``config.json`` and ``tokenizer.json`` into the empty folder *into*, or raises
+    ModelError with one line for files it cannot use.
+    """
+
+    name: str
+    recognises: Callable[[Path], bool]
+    convert: Callable[[Path, Path, Callable[[int, int, str], None]], None]
+    summary: str = ""
 
 
 class Hooks:
@@ -100,3 +116,7 @@ class Hooks:
     @hookspec
     def register_models(self, register: Callable[[ModelSource], None]) -> None:
         """Call *register* with a ModelSource for each model that ``botkit models pull`` should know."""
+
+    @hookspec
+    def register_importers(self, register: Callable[[ModelImporter], None]) -> None:
+        """Call *register* with a ModelImporter for each foreign file format you can read."""
