@@ -5,7 +5,7 @@
 For each number of conversations: total tokens per second, time to first token, and for our engine (which
 runs in its own process, as in the bot) the lag of this process's event loop meanwhile.  Engines take turns
 within each repetition; medians with the smallest and largest value are printed.  Greedy, end-of-text
-ignored, so that all do the same work.  An engine that is not at work waits on a pipe and takes no processor time.
+ignored, so that all do the same work.  An engine that is not at work waits on a pipe and uses no processor.
 """
 
 from __future__ import annotations
