@@ -13,7 +13,6 @@ Layout of a sealed value: version (1 byte), key id (8), nonce (12), ciphertext w
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import hashlib
 import json
@@ -170,7 +169,7 @@ def _parse(text: str, source: str) -> list[bytes]:
     for word in text.split():
         try:
             key = base64.b64decode(word, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         if len(key) != _KEY_BYTES:
             raise ConfigError(

@@ -60,10 +60,12 @@ class Job(Generic[T]):
 
     def run(self, session: Session) -> None:
         """Do the work and commit *session*; what it raises is kept, not raised."""
-        with Caught() as caught, session:
-            self._result = self.work(session)
-            session.commit()
-        self._error = caught.error
+        with Caught() as closing, session:
+            with Caught() as working:
+                self._result = self.work(session)
+                session.commit()
+        # On a full disk SQLite has rolled back before the session can; then the first error is the one to tell.
+        self._error = working.error or closing.error
 
     def fail(self, error: BaseException) -> None:
         """Let the job end with *error*, unless it has one of its own."""
