@@ -25,7 +25,8 @@ def upgrade(context: typer.Context) -> None:
     _tell(shell, line, {"before": before.current, "current": new})
 
 
-@app.command()
+# "-1" is a revision here, not an option.
+@app.command(context_settings={"ignore_unknown_options": True})
 def downgrade(
     context: typer.Context,
     revision: Annotated[str, typer.Argument(metavar="[REV]", help="A revision, -N steps, or base.")] = "-1",

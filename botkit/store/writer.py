@@ -60,11 +60,10 @@ class Job(Generic[T]):
 
     def run(self, session: Session) -> None:
         """Do the work and commit *session*; what it raises is kept, not raised."""
-        with Caught() as closing, session:
-            with Caught() as working:
-                self._result = self.work(session)
-                session.commit()
-        # On a full disk SQLite has rolled back before the session can; then the first error is the one to tell.
+        with Caught() as closing, session, Caught() as working:
+            self._result = self.work(session)
+            session.commit()
+        # On a full disk SQLite rolls back before the session can, so the first error is the one to tell.
         self._error = working.error or closing.error
 
     def fail(self, error: BaseException) -> None:

@@ -94,7 +94,7 @@ async def test_what_was_measured_is_kept_with_the_answer(
     done = Completion("hi", "length", "smollm", Usage(10, 5, 3), 0.25, 1.5)
     await store.record(stored.message_id, outcome="answered", text="hi", completion=done, receipts=("r1",))
 
-    def read(session):  # type: ignore[no-untyped-def]
+    def read(session):
         row = session.execute(select(MessageRow).where(MessageRow.role == "assistant")).scalar_one()
         return (row.model, row.finish, row.prompt_tokens, row.completion_tokens, row.cached_tokens), (
             row.first_chunk_s,
@@ -313,7 +313,7 @@ async def test_any_text_is_kept_as_it_is(store: ConversationStore, text: str) ->
         message("e", reply_to="\x00"),
     ],
 )
-async def test_ids_that_cannot_be_are_refused_in_one_line(store: ConversationStore, odd) -> None:  # type: ignore[no-untyped-def]
+async def test_ids_that_cannot_be_are_refused_in_one_line(store: ConversationStore, odd) -> None:
     with pytest.raises(BadRequestError, match=r"the message.s .* id"):
         await store.append(odd)
 

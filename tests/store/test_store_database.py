@@ -92,7 +92,7 @@ async def test_works_that_wait_together_share_a_commit_and_are_told_after_it(sql
     for task in tasks:
         task.add_done_callback(lambda done: told.append(done.result()))
 
-    @event.listens_for(database._runner._engine, "commit")  # type: ignore[attr-defined]
+    @event.listens_for(database._runner._engine, "commit")
     def about_to_commit(_connection: object) -> None:
         with sqlite3.connect(path) as reader:
             (seen,) = reader.execute("SELECT count(*) FROM cursors").fetchone()
@@ -111,7 +111,7 @@ async def test_a_burst_needs_few_commits(sqlite_url: str, sealer: Sealer, clock:
     database = await Database.open(sqlite_url)
     store = ConversationStore(database, sealer, clock)
     commits: list[None] = []
-    event.listen(database._runner._engine, "commit", lambda _: commits.append(None))  # type: ignore[attr-defined]
+    event.listen(database._runner._engine, "commit", lambda _: commits.append(None))
 
     stored = await asyncio.gather(*(store.append(message(f"e{n}")) for n in range(200)))
     await database.aclose()
