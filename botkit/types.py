@@ -52,7 +52,9 @@ class Message:
 
     ``event_id`` is the platform's own id of the event; (platform, bot, event_id) is unique for ever, so
     a message that is delivered twice is stored once.  ``addressed`` tells whether the bot was meant
-    (direct message, mention, reply to it, the web page).
+    (direct message, mention, reply to it, the web page).  ``private`` marks a chat that one person has with
+    the bot alone (direct message, the web page, the terminal).  ``reply_to`` is the event that a reply, in the
+    end, goes back to: the root of its tree.
     """
 
     event_id: str
@@ -62,6 +64,7 @@ class Message:
     sent_at: datetime
     addressed: bool = True
     reply_to: str | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         extensions = ["jinja2.ext.loopcontrols", _Generation]
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
         self.filters["tojson"] = _tojson
-        functions: dict[str, Callable[..., Any]]
-        for functions in (self.filters, self.tests):
+        tables: tuple[Any, ...] = (self.filters, self.tests)
+        for functions in tables:
             functions.update({name: self._metered(function) for name, function in functions.items()})
         self.globals.pop("lipsum", None)
         self.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)

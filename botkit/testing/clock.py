@@ -1,0 +1,93 @@
+"""A clock whose hands a test turns."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+THREAD_PAUSE_S = 0.001
+
+
+class ManualClock:
+    """Time that stands still until ``advance`` or ``run`` moves it; it implements ``protocols.Clock``."""
+
+    def __init__(self, start: datetime = START) -> None:
+        """Begin at *start*; ``monotonic`` begins at 0."""
+        self._start = start
+        self._elapsed_s = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        """Return the time of day, UTC."""
+        return self._start + timedelta(seconds=self._elapsed_s)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the clock was made."""
+        return self._elapsed_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once the hands have been turned on by *seconds*; 0 or less lets others run first."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        awake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed_s + seconds, next(self._order), awake))
+        try:
+            await awake
+        finally:
+            awake.cancel()
+
+    async def advance(self, seconds: float) -> None:
+        """Turn the hands by *seconds*, waking each sleeper at its time and letting all of it happen."""
+        end_s = self._elapsed_s + seconds
+        await self.settle()
+        while self._wake_next(end_s):
+            await self.settle()
+        self._elapsed_s = end_s
+        await self.settle()
+
+    async def run(self, work: Awaitable[T]) -> T:
+        """Return the result of *work*, jumping to the next sleeper whenever nothing else can go on.
+
+        Threads are waited for in real time before the hands are turned.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await self.settle()
+                if not task.done() and not self._wake_next(float("inf")):
+                    await asyncio.wait({task}, timeout=THREAD_PAUSE_S)
+            return await task
+        finally:
+            task.cancel()
+
+    async def settle(self) -> None:
+        """Return once no task of the loop can go on without the clock, a thread or a socket."""
+        ready = getattr(asyncio.get_running_loop(), "_ready", ())
+        await asyncio.sleep(0)
+        while ready:  # noqa: ASYNC110 - there is no event for "nothing is left to do"
+            await asyncio.sleep(0)
+
+    @property
+    def n_sleepers(self) -> int:
+        """How many wait for a later time."""
+        return sum(not awake.done() for _, _, awake in self._sleepers)
+
+    def _wake_next(self, end_s: float) -> bool:
+        """Move on to the next sleeper's time, if that is not after *end_s*; tell whether there was one."""
+        while self._sleepers and self._sleepers[0][0] <= end_s:
+            due_s, _, awake = heapq.heappop(self._sleepers)
+            if awake.done():
+                continue
+            self._elapsed_s = max(self._elapsed_s, due_s)
+            awake.set_result(None)
+            return True
+        return False
