@@ -1,0 +1,1 @@
+"""The command line: one file a command; what costs time to import is imported inside the functions."""

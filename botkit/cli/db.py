@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from botkit.cli.context import App
+
 if TYPE_CHECKING:
     from botkit.cli.context import Context
 
-app = typer.Typer(name="db", help="Upgrade, copy and inspect the database.", no_args_is_help=True)
+app = App(name="db", help="Upgrade, copy and inspect the database.", no_args_is_help=True)
 
 
 @app.command()
@@ -22,7 +24,7 @@ def upgrade(context: typer.Context) -> None:
     before = migrate.upgrade(_url(shell))
     old, new = before.current or "no tables", before.newest
     line = f"the schema is {new} already" if old == new else f"upgraded the schema from {old} to {new}"
-    _tell(shell, line, {"before": before.current, "current": new})
+    shell.tell(line, {"before": before.current, "current": new})
 
 
 # "-1" is a revision here, not an option.
@@ -37,7 +39,7 @@ def downgrade(
     shell: Context = context.obj
     found = migrate.downgrade(_url(shell), revision)
     line = f"took the schema back from {found.current} to {found.newest}"
-    _tell(shell, line, {"before": found.current, "current": found.newest})
+    shell.tell(line, {"before": found.current, "current": found.newest})
 
 
 @app.command()
@@ -48,9 +50,8 @@ def current(context: typer.Context) -> None:
     shell: Context = context.obj
     found = migrate.current(_url(shell))
     state = "up to date" if found.current == found.newest else f"this botkit wants {found.newest}"
-    _tell(
-        shell, f"{found.current or 'no tables'} ({state})", {"current": found.current, "newest": found.newest}
-    )
+    facts = {"current": found.current, "newest": found.newest}
+    shell.tell(f"{found.current or 'no tables'} ({state})", facts)
 
 
 @app.command()
@@ -64,19 +65,11 @@ def backup(
     shell: Context = context.obj
     n_bytes = copy(_url(shell), file)
     line = f"copied {n_bytes:,} bytes to {file}; without secret.key (or BOTKIT_KEY) its text cannot be read"
-    _tell(shell, line, {"file": str(file), "bytes": n_bytes})
+    shell.tell(line, {"file": str(file), "bytes": n_bytes})
 
 
 def _url(shell: Context) -> str:
     from botkit.store.address import default_url
 
     settings = shell.settings()
-    url: str = settings.database.url or default_url(settings.data_dir)
-    return url
-
-
-def _tell(shell: Context, line: str, facts: dict[str, object]) -> None:
-    if shell.json:
-        shell.console.print_json(data=facts)
-    else:
-        shell.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return settings.database.url.get_secret_value() or default_url(settings.data_dir)

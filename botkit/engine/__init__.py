@@ -1,0 +1,1 @@
+"""The engine: a model, its conversations side by side, and the process that they run in."""

@@ -1,0 +1,1 @@
+"""What tests lean on, ours and plugin authors': a clock, scripted parts, contracts to inherit."""

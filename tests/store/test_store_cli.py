@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from botkit.cli.context import Context
 from botkit.cli.db import app
 from botkit.errors import BotkitError
 from botkit.store import migrate
 
 
-@dataclass
-class FakeContext:
-    """What the root command hands to its commands."""
-
-    folder: Path
-    json: bool = False
-    url: str = ""
-
-    def __post_init__(self) -> None:
-        self.written = StringIO()
-        self.console = Console(file=self.written, width=40)
-
-    def settings(self) -> SimpleNamespace:
-        return SimpleNamespace(data_dir=self.folder, database=SimpleNamespace(url=self.url))
-
-
 def run(folder: Path, *words: str, as_json: bool = False, url: str = "") -> str:
-    context = FakeContext(folder, as_json, url)
+    written = StringIO()
+    context = Context(
+        folder, overrides=[f"database.url={url}"], json=as_json, console=Console(file=written, width=40)
+    )
     result = CliRunner().invoke(app, list(words), obj=context)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
-    return context.written.getvalue()
+    return written.getvalue()
 
 
 @pytest.fixture
