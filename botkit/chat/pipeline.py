@@ -25,7 +25,7 @@ from botkit.chat.reply import LiveReply
 from botkit.chat.router import ModelRouter
 from botkit.chat.scope import narrow
 from botkit.chat.turnstile import Turnstile
-from botkit.errors import BackendBusy, BotkitError, DeadlineExceeded, StoreError
+from botkit.errors import BackendBusy, BotkitError, DeadlineExceeded, StoreError, UnknownNameError
 from botkit.protocols import Clock, Reply
 from botkit.types import ConversationKey, Message, Sampling
 
@@ -335,6 +335,8 @@ def _sampling(chosen: object) -> Sampling:
 
 
 def _line(error: Exception) -> str:
+    if isinstance(error, UnknownNameError):
+        return f"unknown {error.kind}"  # the name is quoted from the message
     return error.line() if isinstance(error, BotkitError) else f"{type(error).__name__}: {error}"
 
 
