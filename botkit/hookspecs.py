@@ -50,6 +50,8 @@ class ArchitectureSpec:
     model_types: tuple[str, ...]
     load: Callable[..., Any]
     summary: str = ""
+    check: Callable[[Path], None] | None = None
+    """Raises the ModelError that ``load`` would, without reading the weights; asked when a model comes in."""
 
 
 @dataclass(frozen=True, slots=True)

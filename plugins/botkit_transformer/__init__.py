@@ -26,6 +26,12 @@ def _load_gpt2(folder: Path, *, device: Any, dtype: Any) -> Any:
     return Gpt2.load(folder, device=device, dtype=dtype)
 
 
+def _check(folder: Path) -> None:
+    from botkit_transformer.checkpoint import check_folder
+
+    check_folder(folder)
+
+
 def _is_gguf(path: Path) -> bool:
     try:
         with path.open("rb") as file:
@@ -59,9 +65,12 @@ def register_architectures(register: Callable[[ArchitectureSpec], None]) -> None
             model_types=("llama", "mistral", "qwen2", "qwen3"),
             load=_load_llama,
             summary="Llama family: Llama, SmolLM, Mistral, Qwen2, Qwen3",
+            check=_check,
         )
     )
-    register(ArchitectureSpec(name="gpt2", model_types=("gpt2",), load=_load_gpt2, summary="GPT-2"))
+    register(
+        ArchitectureSpec(name="gpt2", model_types=("gpt2",), load=_load_gpt2, summary="GPT-2", check=_check)
+    )
 
 
 @hookimpl

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf.constants import GGMLQuantizationType
 
+from botkit.engine.disk import writing
 from botkit.errors import ModelError
-from botkit_transformer.config import LlamaConfig, parse_config
+from botkit_transformer.checkpoint import expected_of
 from botkit_transformer.gguf_config import ROPE_FREQUENCIES, Origin, config_of, origin_of
 from botkit_transformer.gguf_header import GgufHeader, GgufTensor, read_header
 from botkit_transformer.gguf_tokenizer import write_tokenizer
@@ -49,11 +49,12 @@ def convert(path: Path, into: Path, progress: Callable[[int, int, str], None]) -
     factors = None if rope is None else next(_pieces(header.path, rope, Origin(rope.name)))
     config = config_of(header, factors)
     architecture = header.metadata["general.architecture"]
-    expected = _expected(config, str(path))
+    expected, _ = expected_of(config, str(path))
     origins = {name: origin_of(name, config, architecture) for name in expected}
     _check(header, expected, origins)
     write_tokenizer(header, into, config["vocab_size"])
-    (into / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    with writing(into):
+        (into / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     layout = {name: ("F32", shape) for name, shape in expected.items()}
     total = n_bytes_of(layout)
 
@@ -66,15 +67,6 @@ def convert(path: Path, into: Path, progress: Callable[[int, int, str], None]) -
                 progress(done, total, "dequantising")
 
     write_safetensors(into / "weights.safetensors", layout, pieces())
-
-
-def _expected(config: Mapping[str, Any], where: str) -> dict[str, Shape]:
-    from botkit_transformer import gpt2, llama
-
-    parsed = parse_config(config, where)
-    if isinstance(parsed, LlamaConfig):
-        return llama.expected_tensors(parsed)
-    return gpt2.expected_tensors(parsed)
 
 
 def _check(header: GgufHeader, expected: Mapping[str, Shape], origins: Mapping[str, Origin]) -> None:

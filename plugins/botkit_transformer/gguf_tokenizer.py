@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from botkit.engine.disk import writing
 from botkit.errors import ModelError
 from botkit_transformer.fields import Fields
 from botkit_transformer.gguf_header import GgufHeader
@@ -60,7 +61,6 @@ def write_tokenizer(header: GgufHeader, into: Path, vocab_size: int) -> None:
             pair=[begin, "$A", "$B"],
             special_tokens=[(begin, vocabulary.ids[begin])],
         )
-    tokenizer.save(str(into / "tokenizer.json"))
     template = vocabulary.fields.text("tokenizer.chat_template", "")
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -70,7 +70,9 @@ def write_tokenizer(header: GgufHeader, into: Path, vocab_size: int) -> None:
         **({"chat_template": template} if template else {}),
     }
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-    (into / "tokenizer_config.json").write_text(text, encoding="utf-8")
+    with writing(into):
+        (into / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+        (into / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 
 class _Vocabulary:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 from botkit.engine.checkpoint import CONFIG, WEIGHTS, TensorEntry, read_header, read_json_object
-from botkit.errors import EnvironmentFailure, ModelError
-from botkit_transformer.config import LlamaConfig, parse_config
+from botkit.engine.disk import copy, writing
+from botkit.errors import ModelError
+from botkit_transformer.checkpoint import expected_of
 from botkit_transformer.safetensors_writer import ITEM_BYTES, n_bytes_of, write_safetensors
-from botkit_transformer.weights import Shape, check_tensors, relevant
+from botkit_transformer.weights import check_tensors, relevant
 
 INDEX = "model.safetensors.index.json"
 SINGLE = ("model.safetensors", WEIGHTS)
@@ -28,12 +28,12 @@ PIECE_BYTES = 16 << 20
 def convert(path: Path, into: Path, progress: Callable[[int, int, str], None]) -> None:
     """Write ``config.json``, ``tokenizer.json`` and ``weights.safetensors`` into *into*.
 
-    A single weights file is hard-linked where the file system can, else copied; shards are joined, streaming.
+    A single weights file is copied (a link would change with the original); shards are joined, streaming.
     Numbers keep their type.  Raises ModelError with one line for a folder that cannot be used,
     EnvironmentFailure where *into* cannot be written.
     """
     config = read_json_object(path / CONFIG)
-    expected, tied = _expected(config, str(path / CONFIG))
+    expected, tied = expected_of(config, str(path / CONFIG))
     if not (path / "tokenizer.json").is_file():
         raise ModelError(
             f"{path}: there is no tokenizer.json",
@@ -47,25 +47,14 @@ def convert(path: Path, into: Path, progress: Callable[[int, int, str], None]) -
     for name, key in names.items():
         if stored[key][1].dtype not in ITEM_BYTES:
             raise ModelError(f"{path}: tensor '{name}' is {stored[key][1].dtype}, which is not supported")
-    try:
+    with writing(into):
         for name in (CONFIG, "tokenizer.json", *ALONGSIDE):
             if (path / name).is_file():
                 shutil.copyfile(path / name, into / name)
         if len(sources) == 1:
-            _link_or_copy(sources[0], into / WEIGHTS, progress)
-            return
-    except OSError as error:
-        raise EnvironmentFailure(f"{into} cannot be written: {error.strerror or error}") from error
-    _join({name: stored[key] for name, key in names.items()}, into / WEIGHTS, progress)
-
-
-def _expected(config: Mapping[str, Any], where: str) -> tuple[dict[str, Shape], bool]:
-    from botkit_transformer import gpt2, llama
-
-    parsed = parse_config(config, where)
-    if isinstance(parsed, LlamaConfig):
-        return llama.expected_tensors(parsed), parsed.tied
-    return gpt2.expected_tensors(parsed), parsed.tied
+            copy(sources[0], into / WEIGHTS, progress, "copying")
+        else:
+            _join({name: stored[key] for name, key in names.items()}, into / WEIGHTS, progress)
 
 
 def _sources(path: Path) -> list[Path]:
@@ -110,16 +99,6 @@ def _stored(sources: list[Path], path: Path) -> dict[str, tuple[Path, TensorEntr
                 raise ModelError(f"{path}: tensor '{name:.80}' is in two of its files")
             stored[name] = source, entry
     return stored
-
-
-def _link_or_copy(source: Path, target: Path, progress: Callable[[int, int, str], None]) -> None:
-    source = source.resolve()  # a download cache keeps symbolic links
-    size = source.stat().st_size
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-    progress(size, size, "linking")
 
 
 def _join(

@@ -6,14 +6,13 @@ at once; reading is left to the library.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from botkit.errors import EnvironmentFailure
+from botkit.engine.disk import writing
 
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
@@ -40,12 +39,8 @@ def write_safetensors(path: Path, layout: Layout, pieces: Iterable[Any]) -> None
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     written = 0
-    try:
-        with path.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for piece in pieces:
-                written += file.write(piece)
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise EnvironmentFailure(f"{path} cannot be written: {reason}") from error
+    with writing(path), path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for piece in pieces:
+            written += file.write(piece)
     assert written == at, f"{written} bytes written for {at}"
