@@ -29,13 +29,18 @@ from botkit.protocols import Filter
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """How the loading of one plugin went.  ``error`` is one line; ``hooks`` are those it implements."""
+    """How the loading of one plugin went.
+
+    ``error`` is one line; ``hooks`` are those it implements; ``registered`` is what it brought, as in
+    ``backend echo``, filters aside, which need the settings.
+    """
 
     name: str
     state: Literal["loaded", "broken", "disabled"]
     version: str = ""
     error: str = ""
     hooks: tuple[str, ...] = ()
+    registered: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,7 +58,7 @@ class Plugins:
 
     @classmethod
     def load(cls, disabled: Iterable[str] = (), points: Iterable[EntryPoint] | None = None) -> Plugins:
-        """Load every installed plugin but the *disabled* ones; *points* replaces the installed ones in tests."""
+        """Load every installed plugin but the *disabled* ones; tests hand in *points* of their own."""
         plugins, left_out = cls(), set(disabled)
         found = entry_points(group=GROUP) if points is None else points
         for point in sorted(found, key=lambda point: point.name):
@@ -107,7 +112,8 @@ class Plugins:
         for table, new in entries.items():
             getattr(self, table).update(new)
         self._loaded.append((point.name, manager))
-        return replace(report, hooks=hooks)
+        brought = (f"{table.removesuffix('s')} {name}" for table, new in entries.items() for name in new)
+        return replace(report, hooks=hooks, registered=tuple(brought))
 
     def _refuse_taken_names(self, entries: dict[str, dict[str, Any]]) -> None:
         for table, new in entries.items():

@@ -1,0 +1,5 @@
+"""``python -m botkit`` is ``botkit``."""
+
+from botkit.cli.main import main
+
+main()
