@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -16,7 +17,11 @@ THREAD_PAUSE_S = 0.001
 
 
 class ManualClock:
-    """Time that stands still until ``advance`` or ``run`` moves it; it implements ``protocols.Clock``."""
+    """Time that stands still until ``advance`` or ``run`` moves it; it implements ``protocols.Clock``.
+
+    What a thread or a socket does takes no time of this clock, but the clock must know of it: whatever waits
+    for one does so in ``with clock.held():``.
+    """
 
     def __init__(self, start: datetime = START) -> None:
         """Begin at *start*; ``monotonic`` begins at 0."""
@@ -24,6 +29,9 @@ class ManualClock:
         self._elapsed_s = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
+        self._n_held = 0
+        self._released = asyncio.Event()
+        self._settling = asyncio.Lock()
 
     def now(self) -> datetime:
         """Return the time of day, UTC."""
@@ -54,27 +62,42 @@ class ManualClock:
         self._elapsed_s = end_s
         await self.settle()
 
-    async def run(self, work: Awaitable[T]) -> T:
-        """Return the result of *work*, jumping to the next sleeper whenever nothing else can go on.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the hands while the block runs: it waits for what goes on in real time."""
+        self._n_held += 1
+        try:
+            yield
+        finally:
+            self._n_held -= 1
+            self._released.set()
 
-        Threads are waited for in real time before the hands are turned.
-        """
+    async def run(self, work: Awaitable[T]) -> T:
+        """Return the result of *work*, jumping to the next sleeper whenever nothing else can go on."""
         task = asyncio.ensure_future(work)
         try:
-            while not task.done():
+            while True:
                 await self.settle()
-                if not task.done() and not self._wake_next(float("inf")):
+                if task.done():
+                    return await task
+                if not self._wake_next(float("inf")):
+                    # Nobody sleeps and nobody holds the hands: a thread that the clock was not told of.
                     await asyncio.wait({task}, timeout=THREAD_PAUSE_S)
-            return await task
         finally:
             task.cancel()
 
     async def settle(self) -> None:
-        """Return once no task of the loop can go on without the clock, a thread or a socket."""
+        """Return once no task of the loop can go on without the clock."""
         ready = getattr(asyncio.get_running_loop(), "_ready", ())
-        await asyncio.sleep(0)
-        while ready:  # noqa: ASYNC110 - there is no event for "nothing is left to do"
-            await asyncio.sleep(0)
+        async with self._settling:  # two at a time would take each other for unfinished work
+            while True:
+                await asyncio.sleep(0)
+                if ready:
+                    continue
+                if not self._n_held:
+                    return
+                self._released.clear()
+                await self._released.wait()
 
     @property
     def n_sleepers(self) -> int:
