@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from botkit.chat.fair import Claim, FairLine
 from botkit.chat.interrupt import Deadline
@@ -22,24 +22,11 @@ from botkit.errors import QueueFull
 from botkit.protocols import Backend, Clock
 from botkit.types import Chunk, GenerationRequest, Place
 
+if TYPE_CHECKING:
+    from botkit.config import QueueSettings
+
 OnPlace = Callable[[Place], Awaitable[None]]
 FIRST = Place(before=0, wait_s=0.0)
-
-
-class QueueSettings(Protocol):
-    """The section ``queue`` of the settings."""
-
-    @property
-    def max_waiting(self) -> int:
-        """The most requests that may wait."""
-
-    @property
-    def max_waiting_per_person(self) -> int:
-        """The most requests of one person that may wait."""
-
-    @property
-    def quantum_tokens(self) -> int:
-        """The tokens a person gets at each visit of the round robin."""
 
 
 @dataclass(eq=False, slots=True)
@@ -105,9 +92,11 @@ class GenerationQueue:
         if len(self._line) >= self._settings.max_waiting:
             raise _queue_full(f"{len(self._line)} requests wait", None)
         prompt_tokens = self._costs.prompt_tokens(request)
+        # No reply is longer than the context, whatever was asked for.
+        reply_tokens = max(0, min(request.sampling.max_tokens, self.backend.context_tokens))
         ticket = Ticket(
             request.person,
-            prompt_tokens + max(0, request.sampling.max_tokens),
+            prompt_tokens + reply_tokens,
             request=request,
             prompt_tokens=prompt_tokens,
             joined_s=self.clock.monotonic(),
@@ -123,12 +112,13 @@ class GenerationQueue:
 
     def leave(self, ticket: Ticket) -> None:
         """Give back the place in line or the slot, settle what it cost, and let the next ones start."""
+        self._pace.advance(self.clock.monotonic(), len(self._running))
         if ticket.running:
-            self._pace.advance(self.clock.monotonic(), len(self._running))
             self._running.discard(ticket)
             self._settle_cost(ticket)
         else:
             self._line.remove(ticket)
+            ticket.turn.cancel()
         self._dispatch()
 
     def note_chunk(self, ticket: Ticket, chunk: Chunk) -> None:
@@ -149,10 +139,10 @@ class GenerationQueue:
     def _dispatch(self) -> None:
         """Start as many as there are free slots, then tell the others their places."""
         now_s = self.clock.monotonic()
+        self._pace.advance(now_s, len(self._running))
         while len(self._line) and len(self._running) < self.backend.slots:
             ticket = self._line.pop()
             assert isinstance(ticket, Ticket)
-            self._pace.advance(now_s, len(self._running))
             ticket.running = True
             self._running.add(ticket)
             if not ticket.turn.done():

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import structlog
 
 from botkit.chat.observer import UNOBSERVED, Observer
-from botkit.chat.queue import GenerationQueue, OnPlace, QueueSettings
+from botkit.chat.queue import GenerationQueue, OnPlace
 from botkit.errors import BackendError, BotkitError, QueueFull, UnknownNameError
 from botkit.protocols import Backend, Clock
 from botkit.types import BackendStatus, Chunk, GenerationRequest, PromptTurn
+
+if TYPE_CHECKING:
+    from botkit.config import QueueSettings
 
 log = structlog.get_logger(__name__)
 
