@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from botkit.config import Settings
 from botkit.store.database import Database
 from botkit.testing.clock import ManualClock
 from botkit.types import (
@@ -64,11 +65,6 @@ class CancelledAt:
                 step, given = self._work.throw, error
 
 
-async def awaited(work: Awaitable[T]) -> T:
-    """Return the result of anything that can be awaited, as a coroutine."""
-    return await work
-
-
 def message(event_id: str = "1", text: str = "hello there", **changed: Any) -> Message:
     """Return a message of Anna's, in the room."""
     values: dict[str, Any] = {
@@ -82,11 +78,11 @@ def message(event_id: str = "1", text: str = "hello there", **changed: Any) -> M
 
 
 def request(
-    id: str = "1", person: str = "anna", text: str = "one two three", **changed: Any
+    name: str = "1", person: str = "anna", text: str = "one two three", **changed: Any
 ) -> GenerationRequest:
     """Return a request of *person* for at most ten tokens."""
     values: dict[str, Any] = {"model": "scripted", "sampling": Sampling(max_tokens=10)}
-    return GenerationRequest(id, turns=(PromptTurn("user", text),), person=person, **{**values, **changed})
+    return GenerationRequest(name, turns=(PromptTurn("user", text),), person=person, **{**values, **changed})
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:
@@ -94,10 +90,6 @@ def other_tasks() -> set[asyncio.Task[Any]]:
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
-def settings(**sections: dict[str, Any]) -> types.SimpleNamespace:
+def settings(**sections: Any) -> Settings:
     """Return real settings with some keys of some sections changed."""
-    from pathlib import Path
-
-    from botkit.config import Settings
-
     return Settings(data_dir=Path("unused"), **{"model": "scripted", **sections})

@@ -107,12 +107,12 @@ def test_the_order_that_is_told_is_the_order_of_serving(waiting: list[Claim], qu
 
 @given(claims, st.integers(0, 30), st.lists(st.tuples(people, st.integers(-5000, 5000)), max_size=5))
 def test_the_told_order_is_right_in_the_middle_of_a_round_too(
-    waiting: list[Claim], n_popped: int, credits: list[tuple[str, int]]
+    waiting: list[Claim], n_popped: int, given_back: list[tuple[str, int]]
 ) -> None:
     line = filled(waiting)
     for _ in range(min(n_popped, len(line))):
         line.pop()
-    for person, tokens in credits:
+    for person, tokens in given_back:
         line.credit(person, tokens)
     told = line.in_order()
 

@@ -1,4 +1,4 @@
-"""The line before a backend: bounds, fairness, deadlines, places, and what a request leaves behind: nothing."""
+"""The line before a backend: bounds, fairness, deadlines, places; and a request leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -350,10 +350,13 @@ async def test_a_backend_that_fails_leaves_nothing_behind(
     backend.fail_after(2, BackendDied("gone"))
     seen: list[str] = []
 
-    with pytest.raises(BackendDied):
+    async def read() -> None:
         async with queue.submit(request()) as chunks:
             async for chunk in chunks:
                 seen.append(chunk.text)
+
+    with pytest.raises(BackendDied):
+        await read()
 
     assert seen == ["one", " two"]
     assert_empty(queue, backend)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -13,11 +12,6 @@ from hypothesis import strategies as st
 from botkit.chat.turnstile import Turnstile
 from botkit.errors import QueueFull
 from botkit.testing.clock import ManualClock
-
-
-@pytest.fixture
-async def clock() -> AsyncIterator[ManualClock]:
-    yield ManualClock()
 
 
 async def test_messages_of_one_conversation_pass_one_by_one_in_order(clock: ManualClock) -> None:
