@@ -11,6 +11,8 @@ from botkit_transformer.fields import Fields
 
 LLAMA_FAMILY = ("llama", "mistral", "qwen2", "qwen3")
 SUPPORTED = (*LLAMA_FAMILY, "gpt2")
+MAX_LAYERS = 1024
+"""More than any model has; each layer costs a dozen names before a file is looked into."""
 
 _ENCODERS = (
     "bert", "roberta", "distilbert", "albert", "electra", "deberta", "deberta-v2", "camembert",
@@ -125,7 +127,7 @@ def _parse_llama(fields: Fields, family: str) -> LlamaConfig:
         raise fields.wrong("num_key_value_heads", f"a divisor of num_attention_heads ({n_heads})")
     if head_width % 2:
         raise fields.wrong("head_dim", "even")
-    n_layers = fields.integer("num_hidden_layers")
+    n_layers = fields.integer("num_hidden_layers", most=MAX_LAYERS)
     context_tokens = fields.integer("max_position_embeddings", 2048)
     attention_bias = family in ("llama", "qwen3") and fields.flag("attention_bias", False)
     return LlamaConfig(
@@ -225,7 +227,7 @@ def _parse_gpt2(fields: Fields) -> Gpt2Config:
         vocab_size=fields.integer("vocab_size"),
         width=width,
         inner_width=fields.integer("n_inner", 4 * width),
-        n_layers=fields.integer("n_layer"),
+        n_layers=fields.integer("n_layer", most=MAX_LAYERS),
         n_heads=n_heads,
         norm_epsilon=fields.number("layer_norm_epsilon", 1e-5),
         context_tokens=fields.integer("n_positions", 1024),

@@ -27,12 +27,14 @@ class Fields:
         """Return the error for a key that is not as *wanted*."""
         return ModelError(f"{self.where}: '{key}' must be {wanted}, not {self.values.get(key)!r:.60}")
 
-    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        """Return an integer of at least *least*."""
+    def integer(
+        self, key: str, default: int | None = None, *, least: int = 1, most: int = MAX_INTEGER
+    ) -> int:
+        """Return an integer from *least* to *most*."""
         value = self.values.get(key)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_INTEGER:
-            raise self.wrong(key, f"an integer from {least} to {MAX_INTEGER}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.wrong(key, f"an integer from {least} to {most}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:

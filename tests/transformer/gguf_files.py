@@ -72,6 +72,12 @@ def permuted(rows: np.ndarray, n_heads: int) -> np.ndarray:
     return split.swapaxes(1, 2).reshape(rows.shape)
 
 
+def unpermuted(rows: np.ndarray, n_heads: int) -> np.ndarray:
+    """Undo ``permuted``."""
+    order = permuted(np.arange(rows.shape[0]), n_heads)
+    return rows[np.argsort(order)]
+
+
 def add_tokenizer(writer: gguf.GGUFWriter, pre: str = "smollm", **changes: Any) -> None:
     tokens, kinds = vocabulary()
     writer.add_tokenizer_model(changes.get("model", "gpt2"))
