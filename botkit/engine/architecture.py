@@ -49,8 +49,9 @@ class Slots:
 class State(Protocol):
     """What ``Architecture.forward`` may touch of the engine's slot state."""
 
-    tensors: Mapping[str, Tensor]
-    """Each [S, ...], made by ``Architecture.state_shapes``; written in place by ``forward``."""
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Each [S, ...], made by ``Architecture.state_shapes``; written in place by ``forward``."""
 
     n_tokens: list[int]
     """How many tokens each slot has absorbed *before* this call; the engine advances it afterwards."""
