@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from botkit.errors import UnknownNameError
 from botkit.types import Conversation, Message
 
 # A path like /usr/bin is talk, and Telegram adds the bot's name: /help@mybot.
-COMMAND = re.compile(r"\s*/([A-Za-z]\w{0,31})(?:@\w+)?(?:\s+(.*\S))?\s*", re.DOTALL)
+COMMAND = re.compile(r"\s*/([A-Za-z]\w{0,31})(@\w+)?(?:\s+(.*\S))?\s*", re.DOTALL)
 MAX_COMMAND_CHARACTERS = 500
 
 
@@ -36,12 +36,12 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a command.  ``conversation`` is None for a command that does not wait its turn."""
+    """One use of a command: who said it where, and what came after its name."""
 
     message: Message
     argument: str
+    conversation: Conversation
     desk: Desk
-    conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Command:
 
 
 async def _help(call: Call) -> str:
-    width = max(len(command.usage) for command in COMMANDS)
-    return "\n".join(f"{command.usage:<{width}}  {command.summary}" for command in COMMANDS)
+    # A list reads well as plain text and as Markdown.
+    return "\n".join(f"- {command.usage}: {command.summary}" for command in COMMANDS)
 
 
 async def _reset(call: Call) -> str:
@@ -78,7 +78,7 @@ async def _model(call: Call) -> str:
     if call.argument:
         await call.desk.choose_model(call.message, call.argument)
         return f"From now on I use {call.argument} here."
-    chosen = (call.conversation.model if call.conversation else None) or names[0]
+    chosen = call.conversation.model or names[0]
     others = ", ".join(name for name in names if name != chosen) or "none"
     return f"I use {chosen} here. Others: {others}."
 
@@ -98,17 +98,37 @@ COMMANDS: tuple[Command, ...] = (
     Command("stop", "stop the answer that is being written", _stop, immediate=True),
     Command("regenerate", "write the last answer anew", _regenerate),
 )
+_BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def parse(text: str) -> tuple[str, str] | None:
     """Return the name and the argument of the command that *text* is, or None if it is none."""
-    match = COMMAND.fullmatch(text) if len(text) <= MAX_COMMAND_CHARACTERS else None
-    return (match[1].lower(), match[2] or "") if match else None
+    match = _match(text)
+    return (match[1].lower(), match[3] or "") if match else None
 
 
-def find(name: str, commands: Sequence[Command] = COMMANDS) -> Command:
+def is_for_another_bot(text: str) -> bool:
+    """Tell whether *text*, said in a group to nobody in particular, is some other bot's command.
+
+    It is if it names a bot (ours would have been addressed) or if no command of ours is called so.
+    """
+    match = _match(text)
+    return match is not None and (match[2] is not None or match[1].lower() not in _BY_NAME)
+
+
+def is_immediate(text: str) -> bool:
+    """Tell whether *text* is a command that does not wait until the running reply is over."""
+    match = _match(text)
+    command = _BY_NAME.get(match[1].lower()) if match else None
+    return command is not None and command.immediate
+
+
+def find(name: str) -> Command:
     """Return the command called *name*; raises UnknownNameError with the nearest."""
-    for command in commands:
-        if command.name == name:
-            return command
-    raise UnknownNameError("command", f"/{name}", [f"/{command.name}" for command in commands])
+    if name not in _BY_NAME:
+        raise UnknownNameError("command", f"/{name}", [f"/{known}" for known in _BY_NAME])
+    return _BY_NAME[name]
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return COMMAND.fullmatch(text) if len(text) <= MAX_COMMAND_CHARACTERS else None

@@ -24,6 +24,11 @@ NOTHING_SAID = "I have nothing to say to that."
 STOPPED = "Stopped."
 
 
+def new_id() -> str:
+    """Return a short id under which a person and the log mean the same exchange."""
+    return secrets.token_hex(4)
+
+
 @dataclass(slots=True)
 class Exchange:
     """A stored message and the answer that grows for it.  Times are of the clock, in seconds."""
@@ -33,7 +38,7 @@ class Exchange:
     message: Message
     conversation: Conversation
     live: LiveReply
-    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    id: str = field(default_factory=new_id)
     model: str = ""
     text: str = ""
     n_tokens: int = 0

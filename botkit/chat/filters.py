@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from botkit.errors import BadRequestError, BotkitError, PluginError
+from botkit.chat.foreign import Foreign, Report, unreported
+from botkit.errors import BadRequestError
 from botkit.protocols import Filter
 from botkit.types import Chunk, GenerationRequest, Message
 
 ADMISSION_ORDER = -1000
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 LINE_END = re.compile(r"\r\n?")
-
-Report = Callable[[str], None]
 
 
 class FilterChain:
@@ -25,15 +24,15 @@ class FilterChain:
     message is refused (PluginError) instead of passing unjudged, and *report* receives one line.
     """
 
-    def __init__(self, filters: Iterable[Filter], report: Report = lambda line: None) -> None:
+    def __init__(self, filters: Iterable[Filter], report: Report = unreported) -> None:
         """Order *filters*; equal orders keep their sequence."""
-        self._filters = sorted(filters, key=lambda one: one.order)
-        self._report = report
+        ordered = sorted(filters, key=lambda one: one.order)
+        self._filters = [(one, Foreign(f"filter '{one.name}'", report)) for one in ordered]
 
     async def admit(self, message: Message) -> Message:
         """Return *message* as the filters left it; raises the BotkitError of the first that refuses it."""
-        for one in self._filters:
-            with _Naming(one.name, self._report):
+        for one, foreign in self._filters:
+            with foreign:
                 message = await one.admit(message)
         return message
 
@@ -43,31 +42,31 @@ class FilterChain:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Give the stream through all filters; leaving the context closes what they opened, last first."""
         async with AsyncExitStack() as stack:
-            for one in self._filters:
-                with _Naming(one.name, self._report):
+            for one, foreign in self._filters:
+                with foreign:
                     stream = one.refine(request, chunks)
-                close = getattr(stream, "aclose", None)
-                if close is not None and stream is not chunks:
-                    stack.push_async_callback(close)
-                chunks = stream
+                if stream is not chunks:
+                    chunks = refined = _Refined(stream, foreign)
+                    stack.push_async_callback(refined.aclose)
             yield chunks
 
 
-class _Naming:
-    """A block in which a plugin's unforeseen exceptions become a PluginError."""
+class _Refined(AsyncIterator[Chunk]):
+    """What one filter made of the stream, under its name."""
 
-    def __init__(self, name: str, report: Report) -> None:
-        self._name, self._report = name, report
+    def __init__(self, stream: AsyncIterator[Chunk], foreign: Foreign) -> None:
+        self._stream, self._foreign = stream, foreign
 
-    def __enter__(self) -> None:
-        pass
+    async def __anext__(self) -> Chunk:
+        with self._foreign:
+            return await anext(self._stream)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, BotkitError):
-            return
-        line = f"filter '{self._name}' failed: {type(error).__name__}: {error}"
-        self._report(line)
-        raise PluginError(line, hint="leave the plugin out with plugins.disabled") from error
+    async def aclose(self) -> None:
+        """Close the filter's generator; a stream of another kind has nothing to close."""
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            with self._foreign:
+                await close()
 
 
 class Admission:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from botkit.chat import commands
-from botkit.chat.exchange import Exchange, Outcome, public_text
+from botkit.chat.exchange import Exchange, Outcome, is_refusal, new_id, public_text
 from botkit.chat.filters import FilterChain
 from botkit.chat.interrupt import Deadline, Interrupt
 from botkit.chat.observer import UNOBSERVED, Observer
@@ -25,7 +25,14 @@ from botkit.chat.reply import LiveReply
 from botkit.chat.router import ModelRouter
 from botkit.chat.scope import narrow
 from botkit.chat.turnstile import Turnstile
-from botkit.errors import BackendBusy, BotkitError, DeadlineExceeded, StoreError, UnknownNameError
+from botkit.errors import (
+    BackendBusy,
+    BotkitError,
+    DeadlineExceeded,
+    PluginError,
+    StoreError,
+    UnknownNameError,
+)
 from botkit.protocols import Clock, Reply
 from botkit.types import ConversationKey, Message, Sampling
 
@@ -38,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 5
 RECORD_BACK_OFF_S = (0.2, 1.0, 3.0)
-CANCEL_GRACE_S = 5.0
+CANCEL_GRACE_S = 2.0
 
 
 class Pipeline:
@@ -86,7 +93,7 @@ class Pipeline:
         message = replace(message, conversation=self.key(message))
         with self._active():
             try:
-                if self._is_immediate(message):
+                if commands.is_immediate(message.text):
                     await self._enter(message, reply)
                     return
                 async with self._turnstile.through(message.conversation):
@@ -144,11 +151,10 @@ class Pipeline:
 
     def _is_meant(self, message: Message) -> bool:
         """Tell whether the bot should answer; other bots never, or two bots might never end."""
-        return not message.sender.is_bot and (message.addressed or self._trigger == "always")
-
-    def _is_immediate(self, message: Message) -> bool:
-        parsed = commands.parse(message.text)
-        return parsed is not None and any(c.name == parsed[0] and c.immediate for c in commands.COMMANDS)
+        if message.sender.is_bot:
+            return False
+        answers_all = self._trigger == "always" and not commands.is_for_another_bot(message.text)
+        return message.addressed or answers_all
 
     async def _enter(self, message: Message, reply: Reply) -> None:
         if self._closing:
@@ -210,7 +216,7 @@ class Pipeline:
         desk = _Desk(self, exchange)
         try:
             command = commands.find(name)
-            call = commands.Call(exchange.message, argument, desk, exchange.conversation)
+            call = commands.Call(exchange.message, argument, exchange.conversation, desk)
             text = await command.run(call)
         except Exception as error:
             self._log_failure(exchange, error)
@@ -274,11 +280,15 @@ class Pipeline:
 
     async def _turn_away(self, message: Message, reply: Reply, error: Exception) -> None:
         """Tell the person why their message could not be taken; nothing of it is left to record."""
-        exchange_id = message.event_id
+        exchange_id = new_id()
         log.warning(
-            "message_turned_away", event_id=message.event_id, error=_line(error), exc_info=_trace(error)
+            "message_turned_away",
+            id=exchange_id,
+            event_id=message.event_id,
+            error=_line(error),
+            exc_info=_trace(error),
         )
-        self._observer.outcome("refused" if isinstance(error, BotkitError) else "failed")
+        self._observer.outcome("refused" if is_refusal(error) else "failed")
         if message.addressed:
             with suppress(Exception):
                 await LiveReply(reply, self._clock).finish(public_text(error, exchange_id))
@@ -341,5 +351,5 @@ def _line(error: Exception) -> str:
 
 
 def _trace(error: Exception) -> Exception | None:
-    """Return *error* if its traceback is wanted: nobody foresaw it."""
-    return None if isinstance(error, BotkitError) else error
+    """Return *error* if its traceback is wanted: nobody foresaw it, or a plugin's author will look for it."""
+    return None if isinstance(error, BotkitError) and not isinstance(error, PluginError) else error

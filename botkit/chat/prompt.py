@@ -13,8 +13,8 @@ CountTokens = Callable[[Sequence[PromptTurn]], Awaitable[int]]
 
 CUT_MARK = "[...] "
 MAX_NAME_CHARACTERS = 40
-# No tokenizer makes a token of so many bytes on average: turns beyond that are not even counted.
-MAX_BYTES_PER_TOKEN = 16
+# No tokenizer makes a token of so many characters on average: what is beyond that is not even counted.
+MAX_CHARACTERS_PER_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,11 @@ async def _fit(
     """Return persona and the newest exchanges that cost at most *budget* tokens, and what they cost."""
     system = [PromptTurn("system", persona)] if persona.strip() else []
     starts = [n for n, turn in enumerate(turns) if turn.role == "user"]
-    n_far, n_bytes = len(starts) - 1, 0
-    while n_far > 0 and n_bytes <= budget * MAX_BYTES_PER_TOKEN:
-        n_bytes += sum(len(turn.text) for turn in turns[starts[n_far - 1] : starts[n_far]])
+    n_far, n_characters = len(starts) - 1, len(turns[-1].text)
+    if n_characters > budget * MAX_CHARACTERS_PER_TOKEN:
+        return await _cut(system, turns[-1], budget, count_tokens)
+    while n_far > 0 and n_characters <= budget * MAX_CHARACTERS_PER_TOKEN:
+        n_characters += sum(len(turn.text) for turn in turns[starts[n_far - 1] : starts[n_far]])
         n_far -= 1
     # Invariant: what starts at `too_many` or before costs too much; `best` is the longest that fits.
     best, best_tokens = None, 0
@@ -111,18 +113,25 @@ async def _fit(
         n = (too_many + fewest) // 2
     if best is not None:
         return best, best_tokens
+    return await _cut(system, turns[-1], budget, count_tokens)
+
+
+async def _cut(
+    system: list[PromptTurn], newest: PromptTurn, budget: int, count_tokens: CountTokens
+) -> tuple[list[PromptTurn], int]:
+    """Return the end of *newest*, with *system* if that leaves room, and what they cost."""
     for kept_system in [system, []] if system else [[]]:
-        cut = await _cut_newest(kept_system, turns[-1], budget, count_tokens)
+        cut = await _longest_end(kept_system, newest, budget, count_tokens)
         if cut is not None:
             return cut
     raise BadRequestError(f"the model's context leaves {budget} tokens for a prompt, too few for any message")
 
 
-async def _cut_newest(
+async def _longest_end(
     system: list[PromptTurn], newest: PromptTurn, budget: int, count_tokens: CountTokens
 ) -> tuple[list[PromptTurn], int] | None:
     """Return *system* and as much of the end of *newest* as fits, marked, or None if nothing of it does."""
-    fits, too_long = 0, min(len(newest.text), budget * MAX_BYTES_PER_TOKEN) + 1
+    fits, too_long = 0, min(len(newest.text), budget * MAX_CHARACTERS_PER_TOKEN) + 1
     best, best_tokens = None, 0
     while fits + 1 < too_long:
         kept = (fits + too_long) // 2

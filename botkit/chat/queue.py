@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from botkit.chat.fair import Claim, FairLine
+from botkit.chat.foreign import Foreign
 from botkit.chat.interrupt import Deadline
 from botkit.chat.observer import UNOBSERVED, Observer
 from botkit.chat.pace import CostModel, Pace
@@ -59,6 +60,7 @@ class GenerationQueue:
         self._settings = settings
         self._observer = observer
         self._line = FairLine(settings.quantum_tokens)
+        self.foreign = Foreign(f"model '{backend.model}'")
         self._running: set[Ticket] = set()
         self._pace = Pace()
         self._costs = CostModel()
@@ -80,7 +82,8 @@ class GenerationQueue:
 
         *on_place* is awaited when the request has to wait, and whenever its place changes; what it raises
         ends the wait.  Raises QueueFull, DeadlineExceeded (waited longer than ``deadline_s``, and the backend
-        never saw it, or ran longer than ``reply_limit_s``), and what the backend raises.
+        never saw it, or ran longer than ``reply_limit_s``), what the backend raises, and PluginError when
+        that is no BotkitError.
         """
         return _Submission(self, request, on_place)
 
@@ -196,7 +199,8 @@ class _Submission(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
                 await self._wait(ticket)
             what = f"the reply ran for more than {request.reply_limit_s:g} s"
             limit = stack.enter_context(Deadline(queue.clock, request.reply_limit_s, what))
-            chunks = await limit.wait(stack.enter_async_context(queue.backend.generate(request)))
+            with queue.foreign:
+                chunks = await limit.wait(stack.enter_async_context(queue.backend.generate(request)))
             self._stack = stack.pop_all()
         return _Stream(queue, ticket, chunks, limit)
 
@@ -247,7 +251,8 @@ class _Stream(AsyncIterator[Chunk]):
         self._queue, self._ticket, self._chunks, self._limit = queue, ticket, chunks, limit
 
     async def __anext__(self) -> Chunk:
-        chunk = await self._limit.wait(anext(self._chunks))
+        with self._queue.foreign:
+            chunk = await self._limit.wait(anext(self._chunks))
         self._queue.note_chunk(self._ticket, chunk)
         return chunk
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from botkit.chat.foreign import Foreign
 from botkit.chat.observer import UNOBSERVED, Observer
 from botkit.chat.queue import GenerationQueue, OnPlace
 from botkit.errors import BackendError, BotkitError, QueueFull, UnknownNameError
@@ -64,13 +65,15 @@ class ModelRouter:
         """Return the context in which *request* waits for its backend to start, in line, and runs.
 
         An empty ``request.model`` means the default one.  Raises what ``GenerationQueue.submit`` raises, and
-        UnknownNameError, ModelError, BackendError from the start.
+        UnknownNameError, ModelError, BackendError, PluginError from the start.
         """
         return _RoutedSubmission(self, request, on_place)
 
     async def count_tokens(self, model: str, turns: Sequence[PromptTurn]) -> int:
         """Return what *turns* cost *model* as a prompt, starting its backend if need be."""
-        return await (await self.queue(model)).backend.count_tokens(turns)
+        queue = await self.queue(model)
+        with queue.foreign:
+            return await queue.backend.count_tokens(turns)
 
     async def context_tokens(self, model: str) -> int:
         """Return the most tokens that prompt and reply may have together, starting the backend if need be."""
@@ -86,10 +89,13 @@ class ModelRouter:
             raise QueueFull(f"{lane.n_waiting} requests wait for '{name}' to start")
         lane.n_waiting += 1
         try:
-            # Shielded: others wait for the same start when this request is cancelled.
-            return await asyncio.shield(lane.start)
+            # Only waited for: others need the same start when this request is cancelled.
+            await asyncio.wait({lane.start})
         finally:
             lane.n_waiting -= 1
+        if lane.start.cancelled():
+            raise _closing()
+        return lane.start.result()
 
     def statuses(self) -> list[BackendStatus]:
         """Return how each backend is doing that was started, or could not be."""
@@ -110,9 +116,10 @@ class ModelRouter:
 
     def _open(self, name: str) -> _Lane:
         if self._closed:
-            raise BackendError("the models are being closed")
+            raise _closing()
         self.check_name(name)
-        lane = _Lane(self._open_backend(name))
+        with Foreign(f"model '{name}'"):
+            lane = _Lane(self._open_backend(name))
         self._lanes[name] = lane
         self._failures.pop(name, None)
         lane.start = asyncio.create_task(self._start(name, lane))
@@ -122,7 +129,8 @@ class ModelRouter:
     async def _start(self, name: str, lane: _Lane) -> GenerationQueue:
         started_s = self._clock.monotonic()
         try:
-            await lane.backend.start()
+            with Foreign(f"model '{name}'"):
+                await lane.backend.start()
             lane.queue = GenerationQueue(lane.backend, self._clock, self._queue_settings, self._observer)
         except BotkitError as error:
             self._failures[name] = error.line()
@@ -163,6 +171,10 @@ class _RoutedSubmission(AbstractAsyncContextManager[AsyncIterator[Chunk]]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, trace)
+
+
+def _closing() -> BackendError:
+    return BackendError("the models are being closed")
 
 
 def _retrieve(start: asyncio.Task[GenerationQueue]) -> None:

@@ -64,6 +64,18 @@ class Chat:
         """Finish a message that was left open by an earlier process; see ``Pipeline.resume``."""
         await self._pipeline.resume(open_message, reply)
 
+    async def open_messages(self) -> list[OpenMessage]:
+        """Return what was stored and has no outcome, oldest first, each as a new attempt."""
+        return await self._store.open_messages()
+
+    def check_model(self, model: str) -> None:
+        """Raise UnknownNameError, naming the nearest, unless *model* can be asked for."""
+        self._router.check_name(model)
+
+    async def prepare(self, model: str) -> None:
+        """Start *model*'s backend ahead of the first request; raises UnknownNameError, ModelError, BackendError."""
+        await self._router.queue(model)
+
     async def stop(self, message: Message) -> bool:
         """Cancel what is being generated in the message's conversation; tell whether anything was."""
         return self._pipeline.interrupt(self._pipeline.key(message))
@@ -107,7 +119,7 @@ class Chat:
         except BotkitError as error:
             missing["database"] = error.line()
         for status in self._router.statuses():
-            if status.state in ("failed", "restarting"):
+            if status.state != "ready":
                 missing[f"model {status.model}"] = status.detail or status.state
         return missing
 

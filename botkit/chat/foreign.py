@@ -1,0 +1,39 @@
+"""Running the code of plugins: what they raise against the contract becomes one error that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from botkit.errors import BotkitError, PluginError
+
+Report = Callable[[str], None]
+
+
+def unreported(line: str) -> None:
+    """Forget *line*."""
+
+
+class Foreign:
+    """A block in which *who* runs: anything it raises but BotkitErrors becomes a PluginError.
+
+    The end of a stream and cancellation pass.  *report* receives the error as one line.  May be entered any
+    number of times, by any number of tasks.
+    """
+
+    def __init__(self, who: str, report: Report = unreported) -> None:
+        """Keep whom to blame: ``filter 'x'``, ``model 'y'``."""
+        self._who, self._report = who, report
+
+    def __enter__(self) -> None:
+        """Enter the block."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Translate what was raised."""
+        if not isinstance(error, Exception) or isinstance(error, (BotkitError, StopAsyncIteration)):
+            return
+        line = f"{self._who} failed: {type(error).__name__}: {error}"
+        self._report(line)
+        raise PluginError(line, hint="leave the plugin out with plugins.disabled") from error
