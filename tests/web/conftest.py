@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chromium import FLAGS, find_chromium
 from openai import AsyncOpenAI
+from playwright.async_api import Browser, async_playwright
 from web_sites import RunningSite, running_site
 
 
@@ -27,3 +29,18 @@ async def http(site: RunningSite) -> AsyncIterator[httpx.AsyncClient]:
 async def openai(site: RunningSite) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=f"{site.url}/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The path of the Chromium that the page is tested in."""
+    return find_chromium()
+
+
+@pytest.fixture
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    """A running Chromium."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
+        yield browser
+        await browser.close()

@@ -226,9 +226,13 @@ async def test_a_failure_in_mid_stream_is_an_event_with_an_error(
     pieces: list[str | None] = []
 
     stream = await openai.chat.completions.create(model="scripted", messages=ASK, stream=True)
-    with pytest.raises(openai_library.APIError, match="My model failed") as caught:
+
+    async def read() -> None:
         async for chunk in stream:
             pieces.append(chunk.choices[0].delta.content)
+
+    with pytest.raises(openai_library.APIError, match="My model failed") as caught:
+        await read()
 
     assert [piece for piece in pieces if piece] == ["one", " two"]
     assert caught.value.code == "backend_unavailable"

@@ -104,9 +104,9 @@ async def test_a_completion_wants_one_text(http: httpx.AsyncClient, prompt: obje
 
 
 async def test_strange_characters_do_no_harm(site: RunningSite, http: httpx.AsyncClient) -> None:
-    body = '{"model": "scripted", "messages": [{"role": "user", "content": "a\\ud800 \\u0000\\u001b[31m \\ud83d\\ude00"}]}'
+    text = "a\\ud800 \\u0000\\u001b[31m \\ud83d\\ude00"
 
-    response = await http.post(CHAT, content=body)
+    response = await http.post(CHAT, content=json.dumps(ASK).replace("hello", text))
 
     assert response.json()["choices"][0]["message"]["content"] == "a\ufffd \x00\x1b[31m \U0001f600"
     assert site.backend.requests[0].turns[0].text == "a\ufffd \x00\x1b[31m \U0001f600"

@@ -151,5 +151,5 @@ def test_the_secret_stays_and_is_its_owners_alone(tmp_path: Path) -> None:
 def test_a_secret_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(EnvironmentFailure, match="web.key"):
+    with pytest.raises(EnvironmentFailure, match=r"web\.key"):
         open_secret(tmp_path / "file")
