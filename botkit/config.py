@@ -79,6 +79,8 @@ class SamplingSettings(Section):
     """Only tokens at least this likely, relative to the likeliest."""
     repetition_penalty: float = Field(default=1.1, gt=0, le=100)
     """Makes tokens that occurred less likely; 1: off."""
+    seed: Annotated[int | None, BeforeValidator(_absent_if_empty)] = None
+    """A number makes each answer repeatable; empty draws a fresh one."""
 
 
 class EngineSettings(Section):

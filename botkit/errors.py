@@ -7,6 +7,7 @@
     |   `-- BadRequestError     a request cannot be served as asked (too long, empty, unsupported)
     |-- ModelError              a model's files cannot be used: corrupt, truncated, unsupported
     |-- StoreError              the database cannot be used: locked, read-only, newer, full
+    |   `-- StoreInUse          another process of ours has it
     |-- PluginError             a plugin misbehaved: it is reported, and the bot goes on
     |-- BackendError            a generator backend failed while serving
     |   |-- BackendDied         its process or connection is gone; the request may be retried
@@ -84,6 +85,10 @@ class StoreError(BotkitError):
     """The database cannot be used: locked, read-only, full, or from a newer version."""
 
     public = "I cannot reach my memory right now."
+
+
+class StoreInUse(StoreError):
+    """Another process of ours has the database open."""
 
 
 class PluginError(BotkitError):

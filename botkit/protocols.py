@@ -18,6 +18,7 @@ from botkit.types import (
     GenerationRequest,
     Limits,
     Message,
+    Outcome,
     Place,
     PromptTurn,
 )
@@ -65,9 +66,7 @@ class Backend(Protocol):
     async def count_tokens(self, turns: Sequence[PromptTurn]) -> int:
         """Return how many tokens *turns* cost as a prompt, the chat template included."""
 
-    def generate(
-        self, request: GenerationRequest
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    def generate(self, request: GenerationRequest) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Work on *request* for as long as the returned context is open.
 
         Leaving the context, by whatever door, cancels the work on the device; there is no other way to
@@ -105,7 +104,7 @@ class Reply(Protocol):
 class Filter(Protocol):
     """Judges what comes in and what goes out.  Filters are asked in the order of their ``order``.
 
-    ``admit`` returns the message to go on with (changed or not) or raises Refusal-like BotkitErrors whose
+    ``admit`` returns the message to go on with (changed or not) or raises BotkitErrors whose
     ``public`` text becomes the answer.  ``refine`` wraps the stream: it may hold text back, change it or
     end it early, and it must pass on the chunk that has ``finish``.
     """
@@ -116,9 +115,7 @@ class Filter(Protocol):
     async def admit(self, message: Message) -> Message:
         """Return *message*, perhaps changed; raise a BotkitError to refuse it."""
 
-    def refine(
-        self, request: GenerationRequest, chunks: AsyncIterator[Chunk]
-    ) -> AsyncIterator[Chunk]:
+    def refine(self, request: GenerationRequest, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """Return the stream to go on with."""
 
 
@@ -133,11 +130,11 @@ class ChatService(Protocol):
     def clock(self) -> Clock:
         """The clock that everything uses."""
 
-    async def receive(self, message: Message, reply: Reply) -> None:
-        """Store *message*, answer it through *reply*, store the answer.
+    async def receive(self, message: Message, reply: Reply) -> Outcome | None:
+        """Store *message*, answer it through *reply*, store the answer, return the outcome.
 
-        Returns once the exchange has its outcome.  Duplicates and messages not meant for the bot return
-        at once.  Never raises for what goes wrong inside one exchange: the person is told instead.
+        Duplicates and messages not meant for the bot return None at once.  Never raises for what goes wrong
+        inside one exchange: the person is told instead.
         """
 
     async def stop(self, message: Message) -> bool:

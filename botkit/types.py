@@ -17,6 +17,10 @@ FinishReason = Literal["stop", "length", "cancelled"]
 """``stop``: end-of-turn token or stop string; ``length``: ``max_tokens`` or the context is full."""
 
 
+Outcome = Literal["answered", "refused", "cancelled", "failed"]
+"""How a stored message ends; each has exactly one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConversationKey:
     """Where a conversation takes place: one bot, one chat of one platform, perhaps one thread of it.
@@ -53,8 +57,8 @@ class Message:
     ``event_id`` is the platform's own id of the event; (platform, bot, event_id) is unique for ever, so
     a message that is delivered twice is stored once.  ``addressed`` tells whether the bot was meant
     (direct message, mention, reply to it, the web page).  ``private`` marks a chat that one person has with
-    the bot alone (direct message, the web page, the terminal).  ``reply_to`` is the event that a reply, in the
-    end, goes back to: the root of its tree.
+    the bot alone (direct message, the web page, the terminal).  ``reply_to`` is the event that a reply, in
+    the end, goes back to: the root of its tree.
     """
 
     event_id: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
 
 from botkit.chat.reply import LiveReply
 from botkit.errors import (
@@ -16,9 +15,7 @@ from botkit.errors import (
     QueueFull,
     UnknownNameError,
 )
-from botkit.types import Chunk, Completion, Conversation, FinishReason, Message, Usage
-
-Outcome = Literal["answered", "refused", "cancelled", "failed"]
+from botkit.types import Chunk, Completion, Conversation, FinishReason, Message, Outcome, Usage
 
 NOTHING_SAID = "I have nothing to say to that."
 STOPPED = "Stopped."

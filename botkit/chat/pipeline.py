@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from botkit.chat import commands
-from botkit.chat.exchange import Exchange, Outcome, is_refusal, new_id, public_text
+from botkit.chat.exchange import Exchange, is_refusal, new_id, public_text
 from botkit.chat.filters import FilterChain
 from botkit.chat.interrupt import Deadline, Interrupt
 from botkit.chat.observer import UNOBSERVED, Observer
@@ -34,7 +34,7 @@ from botkit.errors import (
     UnknownNameError,
 )
 from botkit.protocols import Clock, Reply
-from botkit.types import ConversationKey, Message, Sampling
+from botkit.types import ConversationKey, Message, Outcome, Sampling
 
 if TYPE_CHECKING:
     from botkit.config import Settings
@@ -81,25 +81,24 @@ class Pipeline:
         self._idle.set()
         self._closing = False
 
-    async def receive(self, message: Message, reply: Reply) -> None:
-        """Take *message* through the walk; return when it has its outcome.
+    async def receive(self, message: Message, reply: Reply) -> Outcome | None:
+        """Take *message* through the walk; return its outcome.
 
-        Duplicates and messages that are not meant for the bot return at once.  Raises nothing for what goes
-        wrong with one message: the person is told.  Cancelling the caller's task leaves a stored message
-        open.
+        Duplicates and messages that are not meant for the bot return None at once.  Raises nothing for what
+        goes wrong with one message: the person is told.  Cancelling the caller's task leaves a stored
+        message open.
         """
         if not self._is_meant(message):
-            return
+            return None
         message = replace(message, conversation=self.key(message))
         with self._active():
             try:
                 if commands.is_immediate(message.text):
-                    await self._enter(message, reply)
-                    return
+                    return await self._enter(message, reply)
                 async with self._turnstile.through(message.conversation):
-                    await self._enter(message, reply)
+                    return await self._enter(message, reply)
             except Exception as error:
-                await self._turn_away(message, reply, error)
+                return await self._turn_away(message, reply, error)
 
     async def resume(self, open_message: OpenMessage, reply: Reply) -> None:
         """Finish a message that an earlier process stored and left without an outcome.
@@ -156,15 +155,18 @@ class Pipeline:
         answers_all = self._trigger == "always" and not commands.is_for_another_bot(message.text)
         return message.addressed or answers_all
 
-    async def _enter(self, message: Message, reply: Reply) -> None:
+    async def _enter(self, message: Message, reply: Reply) -> Outcome | None:
         if self._closing:
             closing = BackendBusy("a message came while the bot was stopping")
             closing.public = "I am restarting. Please try again in a moment."
             raise closing
         message = await self._filters.admit(message)
         appended = await self._store.append(message)
-        if appended.is_new:
-            await self._settle(self._exchange(appended, message, LiveReply(reply, self._clock)))
+        if not appended.is_new:
+            return None
+        exchange = self._exchange(appended, message, LiveReply(reply, self._clock))
+        await self._settle(exchange)
+        return exchange.outcome
 
     def _exchange(self, appended: Appended, message: Message, live: LiveReply) -> Exchange:
         return Exchange(appended.message_id, appended.attempt, message, appended.conversation, live)
@@ -278,8 +280,9 @@ class Pipeline:
                 log.info("message_settled", id=exchange.id, outcome=outcome, message_id=exchange.message_id)
                 return
 
-    async def _turn_away(self, message: Message, reply: Reply, error: Exception) -> None:
+    async def _turn_away(self, message: Message, reply: Reply, error: Exception) -> Outcome:
         """Tell the person why their message could not be taken; nothing of it is left to record."""
+        outcome: Outcome = "refused" if is_refusal(error) else "failed"
         exchange_id = new_id()
         log.warning(
             "message_turned_away",
@@ -288,10 +291,11 @@ class Pipeline:
             error=_line(error),
             exc_info=_trace(error),
         )
-        self._observer.outcome("refused" if is_refusal(error) else "failed")
+        self._observer.outcome(outcome)
         if message.addressed:
             with suppress(Exception):
                 await LiveReply(reply, self._clock).finish(public_text(error, exchange_id))
+        return outcome
 
     def _log_failure(self, exchange: Exchange, error: Exception) -> None:
         log.warning("exchange_failed", id=exchange.id, error=_line(error), exc_info=_trace(error))

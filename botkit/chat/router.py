@@ -51,8 +51,7 @@ class ModelRouter:
 
     def names(self) -> list[str]:
         """Return the names that can be asked for, the default one first."""
-        others = sorted(set(self._names()) - {self.default})
-        return [self.default, *others]
+        return sorted(set(self._names()), key=lambda name: (name != self.default, name))
 
     def check_name(self, model: str) -> None:
         """Raise UnknownNameError, naming the nearest, unless *model* can be asked for."""

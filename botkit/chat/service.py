@@ -17,6 +17,7 @@ from botkit.types import (
     ConversationKey,
     GenerationRequest,
     Message,
+    Outcome,
     Place,
     PromptTurn,
 )
@@ -56,9 +57,9 @@ class Chat:
         """The clock that everything uses."""
         return self._clock
 
-    async def receive(self, message: Message, reply: Reply) -> None:
-        """Answer *message* through *reply*; see ``Pipeline.receive``."""
-        await self._pipeline.receive(message, reply)
+    async def receive(self, message: Message, reply: Reply) -> Outcome | None:
+        """Answer *message* through *reply* and return its outcome; see ``Pipeline.receive``."""
+        return await self._pipeline.receive(message, reply)
 
     async def resume(self, open_message: OpenMessage, reply: Reply) -> None:
         """Finish a message that was left open by an earlier process; see ``Pipeline.resume``."""
@@ -73,7 +74,7 @@ class Chat:
         self._router.check_name(model)
 
     async def prepare(self, model: str) -> None:
-        """Start *model*'s backend ahead of the first request; raises UnknownNameError, ModelError, BackendError."""
+        """Start *model*'s backend ahead of the first request; raises what the start raises."""
         await self._router.queue(model)
 
     async def stop(self, message: Message) -> bool:

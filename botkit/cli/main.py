@@ -12,7 +12,7 @@ from botkit import __version__
 from botkit.cli.context import App, Context, with_shared_options
 from botkit.errors import BotkitError
 
-COMMANDS = ("init", "models", "db", "plugins", "doctor")
+COMMANDS = ("init", "run", "chat", "serve", "models", "db", "plugins", "doctor")
 """The modules of ``botkit.cli``, each with an ``app``: a named group, or one command without a group."""
 INTERRUPTED = 130
 

@@ -54,6 +54,7 @@ class EngineBackend:
         self._process: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
+        self._is_starting = False
         self._n_restarts = 0
         self._detail = ""
         self._context_tokens = settings.context_tokens
@@ -71,7 +72,11 @@ class EngineBackend:
     async def start(self) -> None:
         """Start the process and wait until its model is loaded.  Raises ModelError or BackendDied."""
         assert self._supervisor is None, "a backend is started once"
-        self._enter(await EngineProcess.start(self._assignment))
+        self._is_starting = True
+        try:
+            self._enter(await EngineProcess.start(self._assignment))
+        finally:
+            self._is_starting = False
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def aclose(self) -> None:
@@ -102,7 +107,7 @@ class EngineBackend:
         if process is None:
             return BackendStatus(
                 self.model,
-                "stopped" if self._supervisor is None else "restarting",
+                "restarting" if self._supervisor else "starting" if self._is_starting else "stopped",
                 self._detail,
                 restarts=self._n_restarts,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from botkit.engine.worker import Assignment
 
 MAX_LINE_BYTES = 2**24
-END_GRACE_S = 3.0
+END_GRACE_S = 2.0
 
 
 class Mailbox:
@@ -132,9 +133,10 @@ class EngineProcess:
         self._counts[number] = future = asyncio.get_running_loop().create_future()
         try:
             self._say(Count(number, turns))
-            return await future
+            n_tokens: int = await future
         finally:
             self._counts.pop(number, None)
+        return n_tokens
 
     def resident_bytes(self) -> int:
         """Return the memory the process has in use, or 0 where the system does not tell."""
@@ -146,8 +148,7 @@ class EngineProcess:
 
     def kill(self) -> None:
         """End the process at once; ``ended`` follows."""
-        with suppress(ProcessLookupError):
-            self.child.kill()
+        _kill(self.child)
 
     async def aclose(self) -> None:
         """End the process: its input first, so that it can leave by itself.  Safe to call twice."""
@@ -210,13 +211,17 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(END_GRACE_S):
             await child.wait()
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            child.kill()
+        _kill(child)
         await child.wait()
     finally:
-        if child.returncode is None:  # the waiting itself was cancelled
-            with suppress(ProcessLookupError):
-                child.kill()
+        _kill(child)  # it still runs only if the waiting itself was cancelled
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    # Not child.kill(): that polls first, and takes the exit status from whoever waits for it.
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def _joined(first: Chunk, second: Chunk) -> Chunk:

@@ -90,9 +90,10 @@ def decode(line: bytes) -> Message:
     """Return the message in *line*; raises BackendError for what is none."""
     try:
         kind, values = json.loads(line)
-        return _READERS[kind](values)
+        message: Message = _READERS[kind](values)
     except (ValueError, KeyError, TypeError) as error:
         raise BackendError(f"an engine process said something that is no message: {error!r}") from None
+    return message
 
 
 def _plain(message: Message) -> Any:

@@ -27,12 +27,12 @@ from botkit.store.history import (
     title_place,
 )
 from botkit.store.inbox import check_ids, take_in
-from botkit.store.jobs import OpenMessage, Outcome
+from botkit.store.jobs import OpenMessage
 from botkit.store.people import KnownPerson, ensure_person, person_by_id
 from botkit.store.rows import insert_new
 from botkit.store.schema import ConversationRow, MessageRow, PersonKeyRow, PersonRow
 from botkit.store.seal import KeyGoneError, Sealer
-from botkit.types import Completion, Conversation, ConversationKey, Message, Turn
+from botkit.types import Completion, Conversation, ConversationKey, Message, Outcome, Turn
 
 MAX_TURNS = 200
 _TITLE_CHARACTERS = 80

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
@@ -13,9 +12,7 @@ from botkit.store.inbox import message_place
 from botkit.store.people import name_place
 from botkit.store.schema import ConversationRow, MessageRow, PersonKeyRow, PersonRow
 from botkit.store.seal import KeyGoneError, Sealer
-from botkit.types import ConversationKey, Message, Person
-
-Outcome = Literal["answered", "refused", "cancelled", "failed"]
+from botkit.types import ConversationKey, Message, Outcome, Person
 
 
 @dataclass(frozen=True, slots=True)

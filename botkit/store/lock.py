@@ -7,7 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from botkit.errors import StoreError
+from botkit.errors import StoreError, StoreInUse
 
 
 class FileLock:
@@ -34,7 +34,7 @@ class FileLock:
             owner = self._read()
             os.close(self._fd)
             by = f" by process {owner}" if owner else ""
-            raise StoreError(
+            raise StoreInUse(
                 f"the database {database} is in use{by}",
                 hint="stop that process first; several processes want PostgreSQL",
             ) from None
