@@ -7,10 +7,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from chat_parts import HeldDatabase
+from chat_parts import Bot, UnreliableStore, memory_store
 
-from botkit.store.conversations import ConversationStore
-from botkit.store.seal import Sealer
 from botkit.testing.clock import ManualClock
 from botkit.testing.scripted import ScriptedBackend
 
@@ -30,8 +28,11 @@ async def backend(clock: ManualClock) -> ScriptedBackend:
 
 
 @pytest.fixture
-async def store(clock: ManualClock, tmp_path: Path) -> AsyncIterator[ConversationStore]:
-    database = await HeldDatabase.open("sqlite://")
-    database.clock = clock
-    yield ConversationStore(database, Sealer.open(tmp_path, {}), clock)
-    await database.aclose()
+async def store(clock: ManualClock, tmp_path: Path) -> AsyncIterator[UnreliableStore]:
+    async with memory_store(clock, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def bot(clock: ManualClock, store: UnreliableStore) -> Bot:
+    return Bot(clock, store)
