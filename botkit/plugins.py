@@ -64,14 +64,13 @@ class Plugins:
         for point in sorted(found, key=lambda point: point.name):
             version = point.dist.version if point.dist else ""
             report = PluginReport(point.name, "loaded", version)
-            if point.name in plugins._reports:
-                report = replace(report, state="broken", error=f"another plugin is called '{point.name}' too")
-                plugins._reports[f"{point.name} ({point.value})"] = report
-                continue
             if point.name in left_out:
                 plugins._reports[point.name] = replace(report, state="disabled")
-                continue
-            plugins._reports[point.name] = plugins._load_one(point, report)
+            elif point.name in plugins._reports:
+                report = replace(report, state="broken", error=f"another plugin is called '{point.name}' too")
+                plugins._reports[f"{point.name} ({point.value})"] = report
+            else:
+                plugins._reports[point.name] = plugins._load_one(point, report)
         unknown = left_out - plugins._reports.keys()
         if unknown:
             raise UnknownNameError("plugin", sorted(unknown)[0], plugins._reports)
@@ -89,6 +88,7 @@ class Plugins:
             own: list[Filter] = []
             try:
                 manager.hook.register_filters(register=own.append, settings=settings)
+                _check_filters(own)
             except Exception as error:
                 self._break(name, error)
             else:
@@ -104,10 +104,10 @@ class Plugins:
             manager.register(plugin, point.name)
             manager.check_pending()
             hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
-            _refuse_coroutines(manager, hooks)
+            _check_hooks(manager, hooks)
             entries = _collect(manager)
             self._refuse_taken_names(entries)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # some modules exit when their arguments are wrong
             return replace(report, state="broken", error=_line(error))
         for table, new in entries.items():
             getattr(self, table).update(new)
@@ -127,37 +127,52 @@ class Plugins:
 
 def _collect(manager: pluggy.PluginManager) -> dict[str, dict[str, Any]]:
     """Call the registering hooks of one plugin and return what it registered, by table and name."""
-    architectures: list[ArchitectureSpec] = []
-    backends: list[BackendSpec] = []
-    adapters: list[AdapterSpec] = []
-    models: list[ModelSource] = []
-    importers: list[ModelImporter] = []
+    tables: dict[str, dict[str, Any]] = {}
+
+    def registrar(table: str, kind: type[Any]) -> Callable[[Any], None]:
+        entries = tables.setdefault(table, {})
+
+        def register(spec: Any) -> None:
+            if not isinstance(spec, kind):
+                raise PluginError(f"it registered {spec!r:.80} in {table}, which takes a {kind.__name__}")
+            for name in spec.model_types if isinstance(spec, ArchitectureSpec) else (spec.name,):
+                if name in entries:
+                    raise PluginError(f"it registered '{name}' in {table} twice")
+                entries[name] = spec
+
+        return register
+
+    add_backend = registrar("backends", BackendSpec)
 
     def register_backend(name: str, create: Callable[[Any], Any], summary: str = "") -> None:
-        backends.append(BackendSpec(name, create, summary))
+        add_backend(BackendSpec(name, create, summary))
 
-    manager.hook.register_architectures(register=architectures.append)
-    manager.hook.register_backends(register=register_backend)
-    manager.hook.register_adapters(register=adapters.append)
-    manager.hook.register_models(register=models.append)
-    manager.hook.register_importers(register=importers.append)
-    return {
-        "architectures": {kind: spec for spec in architectures for kind in spec.model_types},
-        "backends": {spec.name: spec for spec in backends},
-        "adapters": {spec.name: spec for spec in adapters},
-        "models": {source.name: source for source in models},
-        "importers": {importer.name: importer for importer in importers},
-    }
+    hook = manager.hook
+    hook.register_backends(register=register_backend)
+    hook.register_architectures(register=registrar("architectures", ArchitectureSpec))
+    hook.register_adapters(register=registrar("adapters", AdapterSpec))
+    hook.register_models(register=registrar("models", ModelSource))
+    hook.register_importers(register=registrar("importers", ModelImporter))
+    return tables
 
 
-def _refuse_coroutines(manager: pluggy.PluginManager, hooks: Iterable[str]) -> None:
-    """Raise PluginError for an ``async def`` hook: nobody would await it."""
+def _check_hooks(manager: pluggy.PluginManager, hooks: Iterable[str]) -> None:
+    """Raise PluginError for a plugin without hooks, and for an ``async def`` hook: nobody would await it."""
+    if not hooks:
+        raise PluginError("it implements no hook", hint="mark its functions with @botkit.hookimpl")
     for name in hooks:
         for implementation in getattr(manager.hook, name).get_hookimpls():
             if inspect.iscoroutinefunction(implementation.function):
                 raise PluginError(f"hook '{name}' is async", hint="hooks only register; write 'def'")
 
 
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+def _check_filters(filters: Iterable[Filter]) -> None:
+    for one in filters:
+        if not (isinstance(getattr(one, "name", None), str) and isinstance(getattr(one, "order", None), int)):
+            raise PluginError(f"it registered {one!r:.80}, which has no name and order of a filter")
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return error.line()
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
