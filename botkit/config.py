@@ -58,7 +58,7 @@ class ChatSettings(Section):
     """When it answers in groups: if it is meant (mention, reply to it), or always."""
     scope: Literal["auto", "chat", "thread", "member", "reply"] = "auto"
     """What counts as one conversation: the platform's thread (auto), chat, thread, member, or reply tree."""
-    persona: str = "You are a helpful, friendly assistant. You answer briefly."
+    persona: str = "You are a helpful assistant."
     """What the model is told of itself before each conversation; may be empty."""
     max_message_bytes: int = Field(default=64 * 1024, ge=1)
     """The longest message that is read, in bytes of UTF-8."""
@@ -69,7 +69,7 @@ class SamplingSettings(Section):
 
     max_tokens: int = Field(default=256, ge=1)
     """The longest answer, in tokens."""
-    temperature: float = Field(default=0.7, ge=0, le=100)
+    temperature: float = Field(default=0.5, ge=0, le=100)
     """0 takes the likeliest token; higher is more surprising."""
     top_k: int = Field(default=50, ge=0)
     """Only the k likeliest tokens are drawn from; 0: all."""
@@ -78,7 +78,7 @@ class SamplingSettings(Section):
     min_p: float = Field(default=0.0, ge=0, le=1)
     """Only tokens at least this likely, relative to the likeliest."""
     repetition_penalty: float = Field(default=1.1, gt=0, le=100)
-    """Makes tokens that occurred less likely; 1: off."""
+    """Makes tokens that the answer has used already less likely; 1: off."""
     seed: Annotated[int | None, BeforeValidator(_absent_if_empty)] = None
     """A number makes each answer repeatable; empty draws a fresh one."""
 

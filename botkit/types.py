@@ -112,7 +112,7 @@ class Sampling:
     """
 
     max_tokens: int = 256
-    temperature: float = 0.7
+    temperature: float = 0.5
     top_k: int = 50
     top_p: float = 0.95
     min_p: float = 0.0

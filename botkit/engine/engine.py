@@ -131,7 +131,7 @@ class Engine:
             return []
         sequences = [batch.sequences[row] for row in ready]
         chosen = logits_BV if len(ready) == len(batch.sequences) else logits_BV[ready]
-        choices = choose(chosen, [s.chooser for s in sequences], [s.tokens for s in sequences])
+        choices = choose(chosen, [s.chooser for s in sequences], [s.written for s in sequences])
         events: list[Event] = []
         for sequence, choice in zip(sequences, choices, strict=True):
             if not choice.finite:

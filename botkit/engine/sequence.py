@@ -48,6 +48,11 @@ class Sequence:
         return len(self.tokens) - len(self.prompt)
 
     @property
+    def written(self) -> list[int]:
+        """The reply's tokens so far."""
+        return self.tokens[len(self.prompt) :]
+
+    @property
     def is_reading(self) -> bool:
         """Whether part of the prompt has not been absorbed yet."""
         return self.n_absorbed < len(self.prompt)
