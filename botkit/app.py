@@ -86,7 +86,7 @@ async def open_chat(
             settings=settings,
             store=store,
             router=router,
-            filters=FilterChain(filters, partial(log.error, "filter_failed")),
+            filters=FilterChain(filters),
             clock=clock,
             observer=observer,
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from botkit.chat.foreign import Foreign, Report, unreported
+from botkit.chat.foreign import Foreign
 from botkit.errors import BadRequestError
 from botkit.protocols import Filter
 from botkit.types import Chunk, GenerationRequest, Message
@@ -21,13 +21,13 @@ class FilterChain:
     """The filters in the order of their ``order``; a filter that breaks stops the message, not the bot.
 
     A filter may be the guard that keeps something out or in.  So when one raises what it should not, the
-    message is refused (PluginError) instead of passing unjudged, and *report* receives one line.
+    message fails (PluginError) instead of passing unjudged.
     """
 
-    def __init__(self, filters: Iterable[Filter], report: Report = unreported) -> None:
+    def __init__(self, filters: Iterable[Filter]) -> None:
         """Order *filters*; equal orders keep their sequence."""
         ordered = sorted(filters, key=lambda one: one.order)
-        self._filters = [(one, Foreign(f"filter '{one.name}'", report)) for one in ordered]
+        self._filters = [(one, Foreign(f"filter '{one.name}'")) for one in ordered]
 
     async def admit(self, message: Message) -> Message:
         """Return *message* as the filters left it; raises the BotkitError of the first that refuses it."""

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
 from botkit.errors import BotkitError, PluginError
-
-Report = Callable[[str], None]
-
-
-def unreported(line: str) -> None:
-    """Forget *line*."""
 
 
 class Foreign:
     """A block in which *who* runs: anything it raises but BotkitErrors becomes a PluginError.
 
-    The end of a stream and cancellation pass.  *report* receives the error as one line.  May be entered any
-    number of times, by any number of tasks.
+    The end of a stream and cancellation pass.  May be entered any number of times, by any number of tasks.
     """
 
-    def __init__(self, who: str, report: Report = unreported) -> None:
+    def __init__(self, who: str) -> None:
         """Keep whom to blame: ``filter 'x'``, ``model 'y'``."""
-        self._who, self._report = who, report
+        self._who = who
 
     def __enter__(self) -> None:
         """Enter the block."""
@@ -35,5 +27,4 @@ class Foreign:
         if not isinstance(error, Exception) or isinstance(error, (BotkitError, StopAsyncIteration)):
             return
         line = f"{self._who} failed: {type(error).__name__}: {error}"
-        self._report(line)
         raise PluginError(line, hint="leave the plugin out with plugins.disabled") from error

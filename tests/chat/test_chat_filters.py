@@ -115,8 +115,7 @@ async def test_filters_are_closed_when_the_reader_raises() -> None:
 
 @pytest.mark.parametrize("where", ["admit", "refine", "stream", "close"])
 async def test_a_filter_that_breaks_is_named_and_nothing_passes_unjudged(where: str) -> None:
-    reports: list[str] = []
-    chain = FilterChain([Mark("fine", 1), Broken(where, KeyError("oops"))], reports.append)
+    chain = FilterChain([Mark("fine", 1), Broken(where, KeyError("oops"))])
     seen: list[str] = []
 
     async def walk() -> None:
@@ -126,14 +125,12 @@ async def test_a_filter_that_breaks_is_named_and_nothing_passes_unjudged(where: 
 
     with pytest.raises(PluginError, match="filter 'broken' failed: KeyError"):
         await walk()
-    assert len(reports) == 1
     assert seen == []
 
 
 @pytest.mark.parametrize("where", ["admit", "refine", "stream"])
 async def test_a_filter_may_refuse_with_an_error_of_ours(where: str) -> None:
-    reports: list[str] = []
-    chain = FilterChain([Broken(where, BotkitError("not here"))], reports.append)
+    chain = FilterChain([Broken(where, BotkitError("not here"))])
 
     async def walk() -> None:
         await chain.admit(message())
@@ -141,7 +138,6 @@ async def test_a_filter_may_refuse_with_an_error_of_ours(where: str) -> None:
 
     with pytest.raises(BotkitError, match="not here"):
         await walk()
-    assert reports == []
 
 
 async def test_a_filter_is_not_blamed_for_what_the_model_raised() -> None:
