@@ -88,11 +88,10 @@ class FairLine:
         """Return all claims as ``pop`` would give them if nothing came or went; about n log n work."""
         keyed: list[tuple[int, int, int, Claim]] = []
         for position, line in enumerate(self._ring.values()):
-            total, visit = 0, 0
+            total = 0
             for index, claim in enumerate(line.claims):
                 total += claim.cost_tokens
-                visit = max(visit, self._visits(total, line))
-                keyed.append((visit, position, index, claim))
+                keyed.append((self._visits(total, line), position, index, claim))
         return [claim for *_, claim in sorted(keyed, key=lambda entry: entry[:3])]
 
     def _visits(self, cost_tokens: int, line: _Line) -> int:
