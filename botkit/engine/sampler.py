@@ -51,10 +51,10 @@ def choose(
 ) -> list[Choice]:
     """Return the next token of each row; changes *logits_BV* (float32).
 
-    *histories* are the tokens of each reply so far, oldest first; the prompt's are not among them, for there
-    the end-of-turn token occurs, too, and a reply that must not use it finds no end.  A temperature of 0 takes the likeliest token, the lowest
-    id among equals.  Log-probabilities are the model's own: before temperature, penalty and cuts.  A row
-    whose numbers are not finite is told so and gets no token of meaning.
+    *histories* are the tokens of each reply so far, oldest first.  The prompt's are not among them: the
+    end-of-turn token occurs there, and a reply that is kept from it finds no end.  A temperature of 0 takes
+    the likeliest token, the lowest id among equals.  Log-probabilities are the model's own: before
+    temperature, penalty and cuts.  A row whose numbers are not finite is told so and gets no token of meaning.
     """
     samplings = [chooser.sampling for chooser in choosers]
     reported = _log_probabilities(logits_BV, samplings)
@@ -78,7 +78,7 @@ def choose(
 
 
 def _penalise_(logits_BV: Tensor, samplings: list[Sampling], histories: Sequence[Sequence[int]]) -> None:
-    """Make tokens that the reply used lately less likely (Keskar et al. 2019, arXiv:1909.05858, section 4.1)."""
+    """Make tokens that the reply used lately less likely (Keskar et al. 2019, arXiv:1909.05858, 4.1)."""
     rows = [row for row, sampling in enumerate(samplings) if sampling.repetition_penalty != 1.0]
     recent = {row: list(set(histories[row][-PENALTY_TOKENS:])) for row in rows}
     rows = [row for row in rows if recent[row]]
