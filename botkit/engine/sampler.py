@@ -54,7 +54,7 @@ def choose(
     *histories* are the tokens of each reply so far, oldest first.  The prompt's are not among them: the
     end-of-turn token occurs there, and a reply that is kept from it finds no end.  A temperature of 0 takes
     the likeliest token, the lowest id among equals.  Log-probabilities are the model's own: before
-    temperature, penalty and cuts.  A row whose numbers are not finite is told so and gets no token of meaning.
+    temperature, penalty and cuts.  A row whose numbers are not finite is told so and gets no useful token.
     """
     samplings = [chooser.sampling for chooser in choosers]
     reported = _log_probabilities(logits_BV, samplings)

@@ -8,7 +8,7 @@ class TestMine(ArchitectureContract):
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -168,7 +168,7 @@ def tokens_of(architecture: Architecture, n: int, *, seed: int) -> list[int]:
     return [draw.randrange(architecture.vocab_size) for _ in range(n)]
 
 
-def feed(architecture: Architecture, state: SlotState, rows: dict[int, Sequence[int]]) -> Tensor:
+def feed(architecture: Architecture, state: SlotState, rows: Mapping[int, Sequence[int]]) -> Tensor:
     """Let the model absorb tokens by slot, in the order given; return the logits [B, V]."""
     width = max(len(tokens) for tokens in rows.values())
     padded = [[*tokens, *[0] * (width - len(tokens))] for tokens in rows.values()]

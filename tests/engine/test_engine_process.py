@@ -198,8 +198,6 @@ async def test_a_closed_backend_is_stopped_and_says_so(tiny_folder: Path) -> Non
 async def test_a_model_that_cannot_be_loaded_is_one_line(
     spoil, line: str, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "spoilt"
     shutil.copytree(tiny_folder, folder)
     spoil(folder)
