@@ -43,7 +43,8 @@ DRAIN_S = 3.0
 """How long running replies may finish after the signal to stop; the process is gone within ten seconds."""
 ADAPTER_BACK_OFF_S = (1.0, 5.0, 15.0, 60.0)
 
-Announce = Callable[[str], None]
+Announce = Callable[[str, str], None]
+"""Gets a part that is ready now (``adapter NAME``, ``model NAME``) and one line about it, as its address."""
 
 
 @asynccontextmanager
@@ -82,6 +83,7 @@ async def open_chat(
         stack.push_async_callback(router.aclose)
         metrics.show_backends(router.statuses)
         filters = [Admission(settings.chat.max_message_bytes), *plugins.filters(settings)]
+        _log_broken(plugins)
         pipeline = Pipeline(
             settings=settings,
             store=store,
@@ -110,16 +112,19 @@ async def run(
     stop: asyncio.Event,
     *,
     only: Collection[str] | None = None,
+    database_url: str = "",
 ) -> None:
     """Run the bot until *stop* is set: all enabled adapters, or those named in *only*.
 
-    *announce* receives a line for the operator from each adapter that serves.  Raises a BotkitError when
-    the bot cannot start: no such model, corrupt weights, port taken, database locked.
+    *announce* is told of each adapter that serves, and of the model once it is loaded; *database_url*
+    overrules the settings.  Raises a BotkitError when the bot cannot start: no such model, corrupt weights,
+    port taken, database locked.
     """
     adapters = _adapters(settings, plugins, only)
+    check_model(settings, plugins)
     not_serving = {f"adapter {adapter.name}": "starting" for adapter in adapters}
-    async with open_chat(settings, plugins, other_parts=lambda: not_serving) as chat:
-        chat.check_model(settings.model)
+    opening = open_chat(settings, plugins, database_url=database_url, other_parts=lambda: not_serving)
+    async with opening as chat:
         stopping = asyncio.ensure_future(stop.wait())
         working = asyncio.create_task(_serve(chat, adapters, not_serving, announce))
         try:
@@ -142,9 +147,15 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         for one in await chat.open_messages():
             group.create_task(_resume(chat, one))
-        group.create_task(chat.prepare(chat.settings.model))
+        group.create_task(_prepare(chat, announce))
         for adapter in adapters:
             group.create_task(_keep_running(adapter, chat, not_serving, announce))
+
+
+async def _prepare(chat: Chat, announce: Announce) -> None:
+    model = chat.settings.model
+    await chat.prepare(model)
+    announce(f"model {model}", next((one.detail for one in chat.backends() if one.model == model), ""))
 
 
 async def _resume(chat: Chat, open_message: OpenMessage) -> None:
@@ -166,7 +177,7 @@ async def _keep_running(
         nonlocal n_failures, has_served
         n_failures, has_served = 0, True
         not_serving.pop(part, None)
-        announce(line)
+        announce(part, line)
 
     while True:
         running = asyncio.create_task(adapter.run(chat, started))
@@ -196,6 +207,11 @@ def _adapters(settings: Settings, plugins: Plugins, only: Collection[str] | None
         for spec in plugins.adapters.values()
         if (spec.enabled(settings) if only is None else spec.name in only)
     ]
+    if not chosen:
+        wanted = f"the adapter '{', '.join(only)}' is not there" if only else "no adapter is enabled"
+        raise ConfigError(
+            f"there is nothing to run: {wanted}", hint="see web.enabled, and 'botkit plugins list'"
+        )
     for spec in chosen:
         _validate(spec, settings)
     return [spec.create(settings) for spec in chosen]
@@ -210,6 +226,23 @@ def _validate(spec: AdapterSpec, settings: Settings) -> None:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(["adapters", spec.name, *(str(part) for part in first["loc"])])
         raise ConfigError(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def check_model(settings: Settings, plugins: Plugins) -> None:
+    """Raise UnknownNameError, with the nearest name or the way to pull it, unless the model is there."""
+    library, model = ModelLibrary(settings.data_dir / "models"), settings.model
+    if model in plugins.backends:
+        return
+    known = {*library.names(), *plugins.backends, *plugins.models}
+    if model not in known:
+        raise UnknownNameError("model", model, known)
+    library.path(model, plugins)
+
+
+def _log_broken(plugins: Plugins) -> None:
+    for report in plugins.reports:
+        if report.state == "broken":
+            log.error("plugin_left_out", plugin=report.name, error=report.error)
 
 
 def _open_backend(

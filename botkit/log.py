@@ -24,7 +24,17 @@ MASK = "[redacted]"
 MIN_SECRET_CHARACTERS = 4
 
 # These tell of every request at INFO; what botkit does itself is told by its own events.
-_TALKATIVE = ("uvicorn", "httpx", "httpcore", "nicegui", "discord", "telegram", "engineio", "socketio")
+_TALKATIVE = (
+    "alembic",
+    "uvicorn",
+    "httpx",
+    "httpcore",
+    "nicegui",
+    "discord",
+    "telegram",
+    "engineio",
+    "socketio",
+)
 
 # uvicorn gives these handlers of their own unless it is told not to.
 _SEPARATE = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botkit.cli.context import App
+from botkit.cli.context import INTERRUPTED, App
 
 if TYPE_CHECKING:
     from botkit.chat.service import Chat
     from botkit.cli.context import Context
     from botkit.config import Settings
+    from botkit.types import Message
 
 app = App()
 
@@ -43,7 +45,8 @@ def chat(
         "sampling.seed": seed,
     }
     settings = shell.settings(*(f"{key}={value}" for key, value in given.items() if value is not None))
-    level = settings.log.level if "level" in settings.log.model_fields_set else "warning"
+    # What goes wrong is told in the conversation; the log is for whoever asks for it.
+    level = settings.log.level if "level" in settings.log.model_fields_set else "critical"
     log.configure(level, settings.log.format, secrets_of(settings))
     if once is not None:
         raise typer.Exit(asyncio.run(_answer_once(shell, settings, once)))
@@ -58,19 +61,20 @@ async def opened(shell: Context, settings: Settings) -> AsyncIterator[Chat]:
 
     Where a running bot has the database, the conversation is kept in memory alone, and the person told so.
     """
-    from botkit.app import open_chat
+    from botkit.app import check_model, open_chat
     from botkit.errors import StoreInUse
 
     plugins = shell.plugins()
+    check_model(settings, plugins)
     core = open_chat(settings, plugins)
     try:
         service = await core.__aenter__()
     except StoreInUse as error:
-        shell.errors.print(f"{error}: this conversation is not kept", markup=False, style="dim")
+        note = f"{error}: this conversation is not kept"
+        shell.errors.print(note, markup=False, highlight=False, soft_wrap=True, style="dim")
         core = open_chat(settings, plugins, database_url="sqlite://")
         service = await core.__aenter__()
     try:
-        service.check_model(settings.model)
         await service.prepare(settings.model)
         yield service
     finally:
@@ -78,14 +82,20 @@ async def opened(shell: Context, settings: Settings) -> AsyncIterator[Chat]:
 
 
 async def _answer_once(shell: Context, settings: Settings, text: str) -> int:
-    """Answer *text*; return the exit status: 1 for a failure, 2 for a refusal."""
-    from botkit.cli.terminal import TerminalReply, message_of
+    """Answer *text*; return the exit status: 1 for a failure, 2 for a refusal, 130 for Ctrl-C."""
+    from botkit.chat import commands
+    from botkit.cli.terminal import OnceReply, message_of
 
+    if parsed := commands.parse(text):
+        commands.find(parsed[0])
     async with opened(shell, settings) as service:
-        reply = TerminalReply(None if shell.json else sys.stdout)
+        reply = OnceReply(None if shell.json else sys.stdout)
+        message = message_of(text, chat=secrets.token_hex(8))
         started_s = time.monotonic()
-        outcome = await service.receive(message_of(text, chat=secrets.token_hex(8)), reply)
+        with _stopped_by_ctrl_c(service, message):
+            outcome = await service.receive(message, reply)
         seconds = time.monotonic() - started_s
+    complaint = reply.conclude(is_answer=outcome in ("answered", "cancelled"))
     if shell.json:
         facts = {
             "reply": reply.text,
@@ -94,4 +104,25 @@ async def _answer_once(shell: Context, settings: Settings, text: str) -> int:
             "seconds": round(seconds, 3),
         }
         shell.tell("", facts)
-    return {"answered": 0, "cancelled": 0, "refused": 2}.get(outcome or "", 1)
+    elif complaint:
+        shell.complain(complaint)
+    return {"answered": 0, "cancelled": INTERRUPTED, "refused": 2}.get(outcome or "", 1)
+
+
+@contextmanager
+def _stopped_by_ctrl_c(service: Chat, message: Message) -> Iterator[None]:
+    """Let Ctrl-C stop the answer to *message*, so that it has an outcome, or the program where none began."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+
+    async def stop() -> None:
+        if not await service.stop(message):
+            task.cancel()
+
+    stopping: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGINT, lambda: stopping.add(loop.create_task(stop())))
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

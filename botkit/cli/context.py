@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 PANEL = "Everywhere"
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 def _shared_options(
@@ -34,7 +36,9 @@ def _shared_options(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting; repeatable.", rich_help_panel=PANEL),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.", rich_help_panel=PANEL)] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Answer in JSON.", rich_help_panel=PANEL)
+    ] = False,
 ) -> None:
     """Name the options that all commands take; ``App`` adds them to each command's own."""
 
@@ -85,6 +89,10 @@ class Context:
             self.console.print(json.dumps(facts), markup=False, highlight=False, soft_wrap=True)
         else:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def complain(self, line: str) -> None:
+        """Print *line* on standard error, as the program's own words."""
+        self.errors.print(f"botkit: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 class App(typer.Typer):

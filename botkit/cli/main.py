@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from botkit import __version__
-from botkit.cli.context import App, Context, with_shared_options
+from botkit.cli.context import INTERRUPTED, App, Context, with_shared_options
 from botkit.errors import BotkitError
 
 COMMANDS = ("init", "run", "chat", "serve", "models", "db", "plugins", "doctor")
 """The modules of ``botkit.cli``, each with an ``app``: a named group, or one command without a group."""
-INTERRUPTED = 130
 
 
 def _version(wanted: bool) -> None:
@@ -26,7 +27,8 @@ def _version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Put a text generator of your own live where people talk."""
@@ -47,26 +49,27 @@ def build() -> App:
 def main(words: list[str] | None = None) -> None:
     """Run the command that *words* (default: the process's arguments) name, and exit with its status."""
     context = Context()
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            # A byte or a character that the terminal's encoding has not is no reason to end.
+            stream.reconfigure(errors="replace")
     try:
         status = build()(words, standalone_mode=False, obj=context)
+        sys.stdout.flush()
     except BotkitError as error:
-        _complain(context, error.line())
+        context.complain(error.line())
         sys.exit(error.exit_status)
     except typer.TyperException as error:
         if message := error.format_message():
-            _complain(context, " ".join(message.split()))
+            context.complain(" ".join(message.split()))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has had enough, as in `botkit ... | head`.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _complain(context: Context, line: str) -> None:
-    context.errors.print(f"botkit: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

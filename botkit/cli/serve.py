@@ -29,4 +29,5 @@ def serve(
     settings = shell.settings(
         "web.page=false", *(f"{key}={value}" for key, value in given.items() if value is not None)
     )
-    serve_until_stopped(shell, settings, only=("web",))
+    # It keeps no conversation, so that it may run beside a bot with the same data folder.
+    serve_until_stopped(shell, settings, only=("web",), database_url="sqlite://")

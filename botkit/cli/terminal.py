@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TextIO
 
+from botkit.chat.filters import clean
 from botkit.types import ConversationKey, Limits, Message, Person, Place
 
 PLATFORM, BOT = "terminal", "botkit"
@@ -58,6 +59,7 @@ class TerminalReply:
             self._notes.flush()
 
     def _print(self, text: str, final: bool) -> None:
+        text = clean(text)  # a model may not move the cursor
         shown, self.text = self.text, text
         if self._out is None:
             return
@@ -65,3 +67,39 @@ class TerminalReply:
         new = text[len(shown) :] if text.startswith(shown) else f"\n{text}"
         self._out.write(new + ("\n" if final else ""))
         self._out.flush()
+
+
+class OnceReply(TerminalReply):
+    """Prints an answer for a script: its last words wait until it is known that they are the answer's."""
+
+    def __init__(self, out: TextIO | None) -> None:
+        """Print to *out*."""
+        super().__init__(out)
+        self._last: str | None = None
+
+    async def send(self, text: str, *, final: bool) -> str:
+        """Begin to print, unless the text may be a refusal."""
+        return await super().send(text, final=False) if not final else self._keep(text)
+
+    async def edit(self, receipt: str, text: str, *, final: bool) -> None:
+        """Print what was added."""
+        if final:
+            self._keep(text)
+        else:
+            await super().edit(receipt, text, final=False)
+
+    def conclude(self, *, is_answer: bool) -> str:
+        """Print the rest of an answer; of anything else, return what is left as one line for the caller."""
+        shown, last = self.text, clean(self._last or "")
+        if is_answer:
+            self._print(last, final=True)
+            return ""
+        if shown and self._out is not None:
+            self._out.write("\n")
+            self._out.flush()
+        self.text = last
+        return " ".join(last.removeprefix(shown).split())
+
+    def _keep(self, text: str) -> str:
+        self._last = text
+        return "1"
