@@ -9,6 +9,7 @@ import pytest
 import torch
 from botkit_transformer.config import Gpt2Config, parse_config
 from botkit_transformer.gpt2 import Gpt2, expected_tensors
+from botkit_transformer.llama import Llama
 from safetensors.torch import save_file
 from tiny_llama import load_tiny_llama, write_tiny_llama
 
@@ -48,6 +49,16 @@ class TestGpt2(ArchitectureContract):
         }
         save_file(tensors, tmp_path / "weights.safetensors")
         return Gpt2.load(tmp_path, device="cpu", dtype=torch.float32)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device on this machine")
+class TestLlamaOnCuda(ArchitectureContract):
+    tolerance = 1e-3
+
+    @pytest.fixture
+    def architecture(self, tiny_folder: Path) -> Architecture:
+        return Llama.load(tiny_folder, device="cuda", dtype=torch.float32)
 
 
 class Leaky:
