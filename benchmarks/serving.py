@@ -20,13 +20,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from botkit.clock import SystemClock
 from botkit.config import EngineSettings, load_settings
 from botkit.engine.backend import EngineBackend
 from botkit.engine.library import ModelLibrary
-from rich.console import Console
-from rich.table import Table
-
 from botkit.types import GenerationRequest, PromptTurn, Sampling
 
 PROMPTS = [
@@ -54,9 +54,9 @@ class Round:
 class Ours:
     """botkit's engine in its child process."""
 
-    def __init__(self, folder: Path, dtype: str, threads: int) -> None:
+    def __init__(self, folder: Path, dtype: str, threads: int, slots: int) -> None:
         self.name = f"botkit {dtype}"
-        settings = EngineSettings(dtype=dtype, threads=threads)  # type: ignore[arg-type]
+        settings = EngineSettings(dtype=dtype, threads=threads, slots=slots)  # type: ignore[arg-type]
         self.backend = EngineBackend("bench", folder, settings, SystemClock())
 
     async def start(self) -> None:
@@ -142,8 +142,8 @@ async def measure(options: argparse.Namespace) -> dict[tuple[str, int], list[Rou
     """Run all engines in turns and return their rounds by (engine, conversations)."""
     folder = ModelLibrary(load_settings().data_dir / "models").path(options.model)
     engines: list[Ours | Peer] = [
-        Ours(folder, "bfloat16", options.threads),
-        Ours(folder, "float32", options.threads),
+        Ours(folder, "bfloat16", options.threads, max(options.concurrency)),
+        Ours(folder, "float32", options.threads, max(options.concurrency)),
         Peer(folder, "float32", options.threads, batched=False),
         Peer(folder, "float32", options.threads, batched=True),
         Peer(folder, "bfloat16", options.threads, batched=True),
