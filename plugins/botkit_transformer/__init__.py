@@ -27,7 +27,7 @@ def _load_gpt2(folder: Path, *, device: Any, dtype: Any) -> Any:
 
 
 def _check(folder: Path) -> None:
-    from botkit_transformer.checkpoint import check_folder
+    from botkit_transformer.families import check_folder
 
     check_folder(folder)
 

@@ -17,7 +17,7 @@ from gguf.constants import GGMLQuantizationType
 
 from botkit.engine.disk import writing
 from botkit.errors import ModelError
-from botkit_transformer.checkpoint import expected_of
+from botkit_transformer.families import expected_of
 from botkit_transformer.gguf_config import ROPE_FREQUENCIES, Origin, config_of, origin_of
 from botkit_transformer.gguf_header import GgufHeader, GgufTensor, read_header
 from botkit_transformer.gguf_tokenizer import write_tokenizer

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from botkit.engine.checkpoint import CONFIG, WEIGHTS, TensorEntry, read_header, read_json_object
 from botkit.engine.disk import copy, writing
 from botkit.errors import ModelError
-from botkit_transformer.checkpoint import expected_of
+from botkit_transformer.families import expected_of
 from botkit_transformer.safetensors_writer import ITEM_BYTES, n_bytes_of, write_safetensors
 from botkit_transformer.weights import check_tensors, relevant
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from botkit_transformer import huggingface_import
-from botkit_transformer.checkpoint import check_folder
+from botkit_transformer.families import check_folder
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformer_families import LLAMA, SlotState, load, make_reference
