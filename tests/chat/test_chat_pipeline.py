@@ -336,6 +336,17 @@ async def test_a_model_that_dies_in_mid_stream_keeps_what_was_shown(bot: Bot) ->
     assert bot.observer.outcomes == ["failed", "answered"]
 
 
+async def test_a_stream_that_ends_without_a_finish_is_a_failure(bot: Bot) -> None:
+    async def chunks_of(request: GenerationRequest) -> list[Chunk]:
+        return [Chunk(request.id, "half")]
+
+    bot.backend.chunks_of = chunks_of  # type: ignore[method-assign]
+    reply = await bot.say("hello")
+
+    assert re.fullmatch(rf"half\n\n{re.escape(BackendDied.public)} {ID}", reply.text)
+    assert bot.observer.outcomes == ["failed"]
+
+
 async def test_a_model_that_cannot_start_is_told(bot: Bot) -> None:
     bot.backend.start_error = ModelError("weights are truncated")
     reply = await bot.say("hello")

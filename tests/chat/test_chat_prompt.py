@@ -100,6 +100,14 @@ async def test_one_exchange_more_would_not_have_fitted() -> None:
     assert counter.cost([request.turns[0], *longer]) > 100
 
 
+async def test_what_fits_to_the_token_is_taken() -> None:
+    turns = talk(3)
+    whole = Counter().cost([PromptTurn("system", "be kind"), *prompt_turns(turns)])
+
+    assert len((await build(turns, context_tokens=whole + 10, max_tokens=10)).turns) == 8
+    assert len((await build(turns, context_tokens=whole + 9, max_tokens=10)).turns) == 6
+
+
 async def test_the_newest_message_keeps_its_end_when_it_alone_is_too_long() -> None:
     long = " ".join(f"w{n}" for n in range(10_000))
     request = await build([turn("user", long)], context_tokens=150)

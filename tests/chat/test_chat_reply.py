@@ -193,8 +193,17 @@ async def test_what_the_work_raises_passes_through_unchanged(clock: ManualClock)
     assert other_tasks() == set()
 
 
+class LateReply(RecordingReply):
+    """A platform that shows a message at once and tells its receipt five seconds later."""
+
+    async def send(self, text: str, *, final: bool) -> str:
+        receipt = await super().send(text, final=final)
+        await self.clock.sleep(5)
+        return receipt
+
+
 async def test_a_call_on_its_way_is_waited_for_so_that_its_receipt_is_known(clock: ManualClock) -> None:
-    reply = RecordingReply(clock, call_s=5)
+    reply = LateReply(clock)
     live = LiveReply(reply, clock)
 
     async def answer() -> None:
@@ -207,6 +216,23 @@ async def test_a_call_on_its_way_is_waited_for_so_that_its_receipt_is_known(cloc
     await clock.run(answer())
 
     assert reply.messages == {"r1": "early and late"}
+
+
+async def test_a_call_on_its_way_is_waited_for_when_the_work_fails_too(clock: ManualClock) -> None:
+    reply = LateReply(clock)
+    live = LiveReply(reply, clock)
+
+    async def answer() -> None:
+        async with live:
+            live.show("early")
+            await clock.sleep(1)
+            raise BackendDied("gone")
+
+    with pytest.raises(BackendDied):
+        await clock.run(answer())
+    await clock.run(live.finish("early, and an excuse"))
+
+    assert reply.messages == {"r1": "early, and an excuse"}
 
 
 async def test_no_further_message_is_begun_once_the_block_is_being_left(clock: ManualClock) -> None:

@@ -45,6 +45,8 @@ PIECES = st.sampled_from(
 )
 texts = st.lists(PIECES, max_size=120).map("".join)
 limits = st.integers(2, 200)
+# Without blanks, every cut is between characters.
+unbroken = st.lists(PIECES.map(lambda piece: "".join(piece.split())), max_size=120).map("".join)
 
 
 def is_inside_code(text: str) -> bool:
@@ -80,7 +82,7 @@ def test_a_code_block_goes_on_where_it_was_cut(text: str, limit: int) -> None:
         assert bool(part.closing) == bool(following.opening)
 
 
-@given(texts, limits)
+@given(texts | unbroken, limits)
 def test_no_cut_goes_through_a_visible_character(text: str, limit: int) -> None:
     parts = split(text, limit)
     for part, following in itertools.pairwise(parts):
@@ -103,6 +105,13 @@ def test_the_parts_of_a_text_that_grows_stay_as_they_are(
     for length in lengths:
         earlier, later = split(text[:length], limit), split(text, limit)
         assert earlier[:-1] == later[: max(0, len(earlier) - 1)]
+
+
+@pytest.mark.parametrize("visible", ["👩‍👩‍👧‍👦", "🇨🇿", "👍🏽", "e\u0301\u0323", "नि", "😀"])
+def test_a_row_of_one_character_is_cut_between_them(visible: str) -> None:
+    for limit in range(30, 40):
+        for part in split(visible * 40, limit):
+            assert part.body == visible * (len(part.body) // len(visible))
 
 
 def test_without_a_limit_there_is_one_part() -> None:
