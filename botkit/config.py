@@ -6,21 +6,17 @@ and come from the environment, a ``_file`` key, or a file that only its owner ca
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from botkit.errors import ConfigError, UnknownNameError
 
@@ -28,6 +24,7 @@ CONFIG_FILE = "config.toml"
 PREFIX = "BOTKIT_"
 NOT_SETTINGS = ("BOTKIT_DATA", "BOTKIT_KEY", "BOTKIT_CHROMIUM")
 """Variables of ours that are no settings; neither is anything that begins with ``BOTKIT_TEST_``."""
+NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
@@ -36,9 +33,13 @@ def _listed(value: object) -> object:
 
 
 def _absent_if_empty(value: object) -> object:
-    return None if value == "" else value
+    return None if isinstance(value, str) and not value.strip() else value
 
 
+STRICT = SettingsConfigDict(
+    extra="forbid", frozen=True, coerce_numbers_to_str=True, use_attribute_docstrings=True,
+    env_prefix=PREFIX, env_nested_delimiter="__",
+)  # fmt: skip
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 """A list of names; on the command line and in the environment, joined by commas."""
 
@@ -46,9 +47,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 class Section(BaseModel):
     """A table of the settings; unknown keys are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, coerce_numbers_to_str=True, use_attribute_docstrings=True
-    )
+    model_config = STRICT
 
 
 class ChatSettings(Section):
@@ -162,10 +161,7 @@ class PluginSettings(Section):
 class Settings(BaseSettings):
     """All settings, validated.  Made by ``load_settings``."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, coerce_numbers_to_str=True, use_attribute_docstrings=True,
-        env_prefix=PREFIX, env_nested_delimiter="__", protected_namespaces=(),
-    )  # fmt: skip
+    model_config = STRICT
 
     data_dir: Path
     model: str = DEFAULT_MODEL
@@ -178,18 +174,13 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     plugins: PluginSettings = PluginSettings()
-    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
     """A table for each chat platform, as its plugin describes it."""
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *_others: Any, **_named: Any
+    ) -> tuple[Any, ...]:
         """Take values from the constructor alone: ``load_settings`` has put the sources in order."""
         return (init_settings,)
 
@@ -222,7 +213,9 @@ def load_settings(
     for origin, values in sources.items():
         for key in _unknown_keys(values):
             unknown = UnknownNameError("setting", key, [".".join(known) for known in known_keys()])
-            raise ConfigError(f"{unknown} in {origin}", hint=unknown.hint)
+            hint = "use --data or BOTKIT_DATA" if key == "data_dir" else unknown.hint
+            raise ConfigError(f"{unknown} in {origin}", hint=hint)
+        _check_text(values, origin)
         _merge(merged, values)
     try:
         settings = Settings(data_dir=folder, **merged)
@@ -245,38 +238,41 @@ def known_keys() -> Iterator[tuple[str, ...]]:
 def secrets_of(settings: Settings) -> list[str]:
     """Return the values that no log may show."""
     found = [settings.web.api_key, settings.database.url]
-    adapters = [str(value) for table in settings.adapters.values() for key, value in table.items()
-                if is_secret(key)]  # fmt: skip
-    return [one.get_secret_value() for one in found if one is not None and one.get_secret_value()] + adapters
+    values = [one.get_secret_value() for one in found if one is not None]
+    for table in settings.adapters.values():
+        values += [str(value) for key, value in table.items() if is_secret(key)]
+    return [value for value in values if value]
 
 
 def is_secret(key: str) -> bool:
     """Tell whether the value of a key, whoever defines it, must be kept from others' eyes."""
-    return key in ("url", "api_key", "token", "secret_token")
+    return key == "url" or key.endswith(("token", "secret", "password", "key"))
 
 
 def _read_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             raise ConfigError(f"there is no settings file {path}", hint="'botkit init' writes one") from None
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # TOML's errors and those of UTF-8
+    except (ValueError, RecursionError) as error:  # TOML's errors and those of UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
 def _environment() -> dict[str, Any]:
-    source = EnvSettingsSource(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
-    values = dict(source())
     for name in os.environ:
         if name.startswith(PREFIX) and name not in NOT_SETTINGS and not name.startswith("BOTKIT_TEST_"):
-            path = name.removeprefix(PREFIX).lower().split("__")
-            if any(_unknown_keys(_nested(path, ""))):
-                _merge(values, _nested(path, ""))  # the source leaves unknown names out; they are errors here
-    return values
+            named = _nested(name.removeprefix(PREFIX).lower().split("__"), "")
+            if list(_unknown_keys(named)):
+                return named  # the source leaves unknown names out; they are errors here
+    try:
+        return dict(EnvSettingsSource(Settings)())
+    except SettingsError:
+        hint = "a single key is BOTKIT_ADAPTERS__NAME__KEY"
+        raise ConfigError("BOTKIT_ADAPTERS in the environment is no table in JSON", hint=hint) from None
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -301,6 +297,15 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _check_text(values: Mapping[str, Any], origin: str, above: str = "") -> None:
+    """Raise ConfigError for a text with characters that no terminal, file or model could take."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _check_text(value, origin, f"{above}{key}.")
+        elif isinstance(value, str) and NO_TEXT.search(value):
+            raise ConfigError(f"{above}{key} in {origin} has control characters or is not valid UTF-8")
 
 
 def _unknown_keys(values: Mapping[str, Any]) -> Iterator[str]:
@@ -354,10 +359,12 @@ def _with_secret_files(settings: Settings) -> Settings:
     try:
         key = path.expanduser().read_text("utf-8").strip()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"web.api_key_file {path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"web.api_key_file {path} cannot be read: {reason}") from None
     if not key:
         raise ConfigError(f"web.api_key_file {path} is empty")
-    return settings.model_copy(update={"web": settings.web.model_copy(update={"api_key": SecretStr(key)})})
+    web = settings.web.model_copy(update={"api_key": SecretStr(key)})
+    return settings.model_copy(update={"web": web})
 
 
 def example() -> str:
@@ -381,10 +388,5 @@ def _example_lines(key: str, field: Any) -> list[str]:
 
 
 def _toml(value: object) -> str:
-    if value is None:
-        return '""'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    return str(value) if isinstance(value, (int, float)) else '"' + str(value).replace('"', '\\"') + '"'
+    """Return a default as TOML, of which JSON's texts, numbers and lists are a part."""
+    return '""' if value is None else json.dumps(value, ensure_ascii=False)

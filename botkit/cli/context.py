@@ -92,7 +92,8 @@ class Context:
 
     def complain(self, line: str) -> None:
         """Print *line* on standard error, as the program's own words."""
-        self.errors.print(f"botkit: {line}", markup=False, highlight=False, soft_wrap=True)
+        shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+        self.errors.print(f"botkit: {shown}", markup=False, highlight=False, soft_wrap=True)
 
 
 class App(typer.Typer):
