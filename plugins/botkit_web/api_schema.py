@@ -95,12 +95,12 @@ class Request(_Form):
             "top_p": self.top_p,
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
+            "seed": self.seed,
         }
         values = default.model_dump() | {key: value for key, value in chosen.items() if value is not None}
         return Sampling(
             **values,
             stop=tuple(self.stop),
-            seed=self.seed,
             logprobs=self.wanted_logprobs(),
             ignore_end=self.ignore_eos,
         )

@@ -15,6 +15,8 @@ from botkit_web.api import unauthorized
 from botkit_web.keys import ApiKey, Cookies
 
 OPEN_PATHS = ("/livez", "/readyz", "/key")
+PATHS = (*OPEN_PATHS, "/metrics", "/", "/favicon.ico")
+FOLDERS = ("/v1/", "/c/", "/static/", "/_nicegui/", "/_nicegui_ws/")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MISDIRECTED, POLICY_VIOLATION = 421, 1008
 
@@ -40,7 +42,7 @@ SECURITY_HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
@@ -97,6 +99,8 @@ class Gate:
         host = headers.get("host", "")
         if self._hosts is not None and _without_port(host).lower() not in self._hosts:
             return PlainTextResponse("this machine does not go by that name here\n", MISDIRECTED)
+        if scope["path"] not in PATHS and not scope["path"].startswith(FOLDERS):
+            return PlainTextResponse("there is nothing here\n", 404)
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         origin = headers.get("origin")
         if changes and origin is not None and urlsplit(origin).netloc.lower() != host.lower():

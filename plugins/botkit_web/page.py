@@ -6,7 +6,7 @@ NiceGUI keeps its state in its own module, so a process serves the page once at 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,20 @@ async def serving_page(site: FastAPI, service: ChatService) -> AsyncIterator[Non
         reconnect_timeout=RECONNECT_S,
         show_welcome_message=False,
     )
-    # The framework's own end does not come if an exception passes through its context.
-    lifespan = site.router.lifespan_context(site)
-    await lifespan.__aenter__()
-    try:
+    async with AsyncExitStack() as stack:
+        # The framework's own end does not come if an exception passes through its context.
+        lifespan = site.router.lifespan_context(site)
+        await lifespan.__aenter__()
+        stack.push_async_callback(lifespan.__aexit__, None, None, None)
+        stack.push_async_callback(core.sio.shutdown)
+        stack.callback(_delete_clients)
+        stack.push_async_callback(rooms.aclose)
         yield
-    finally:
-        await rooms.aclose()
-        for client in list(Client.instances.values()):
-            client.delete()
-        await core.sio.shutdown()
-        await lifespan.__aexit__(None, None, None)
+
+
+def _delete_clients() -> None:
+    for client in list(Client.instances.values()):
+        client.delete()
 
 
 def _forget_earlier_run() -> None:
@@ -64,6 +67,7 @@ def _forget_earlier_run() -> None:
     core.app.middleware_stack = None
     core.app.user_middleware.clear()
     core.sio.eio.start_service_task = True
+    core.sio.eio.service_task_event = None
     # Who may connect is the gate's business; the framework would open up to every site.
     core.sio.eio.cors_allowed_origins = []
 
@@ -84,4 +88,4 @@ def _add_routes(service: ChatService, rooms: Rooms) -> None:
         return await show(request, room_id)
 
     ui.page("/")(begin)
-    ui.page("/c/{room_id}")(go_on)
+    ui.page("/c/{room_id:path}")(go_on)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import uuid
 from html import escape
 from typing import Any
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from botkit.errors import BotkitError
 from botkit.protocols import ChatService
@@ -26,6 +27,8 @@ HEAD = """
 <script src="/static/chat.js" defer></script>
 """
 
+MAX_ID_CHARACTERS = 64
+
 
 class ChatPage:
     """A page in one tab of one browser, a viewer of the room that it shows."""
@@ -36,6 +39,9 @@ class ChatPage:
         self._room: Room | None = None
         self._room_id = ""
         self._client: Any = None
+        self._listed: Live | None = None
+        # One thing after the other: what is read last is shown last.
+        self._showing = asyncio.Lock()
 
     def build(self) -> None:
         """Make the page's elements."""
@@ -65,14 +71,14 @@ class ChatPage:
 
     async def open(self, room_id: str) -> None:
         """Show the conversation *room_id*, or a new one for ""; an answer on its way goes on growing."""
-        self.close()
-        self._room_id = room_id or secrets.token_hex(8)
-        self._room = room = self._rooms.enter(self._person_id, self._room_id, self)
-        self._root.props["data-room"] = self._room_id
-        self._root.props["data-fresh"] = str(not room_id).lower()
-        self._root.update()
-        await self._show_stored(room)
-        await self._refresh_around()
+        async with self._showing:
+            self.close()
+            self._room_id = room_id or secrets.token_hex(8)
+            self._room = room = self._rooms.enter(self._person_id, self._room_id, self)
+            self._root.props["data-room"] = self._room_id
+            self._root.update()
+            await self._show_stored(room)
+            await self._show_around(room)
 
     def close(self) -> None:
         """Look no longer; what is being answered goes on."""
@@ -84,35 +90,44 @@ class ChatPage:
         """Show the question and that its answer is on its way."""
         self._thread.begin(live, with_question=True)
         self._set_busy()
-        self._later(self._refresh_around())
 
     def changed(self, live: Live) -> None:
-        """Show what there is of the answer."""
+        """Show what there is of the answer; with the first of it, the conversation is stored and listed."""
         self._thread.update(live)
+        if self._listed is not live:
+            self._listed = live
+            background_tasks.create(self._settle(None))
 
     def ended(self, live: Live) -> None:
         """Show the whole answer; what was written anew, or a second delivery, is read from the store."""
         self._set_busy()
         self._thread.end(live)
-        self._later(self._settle(live))
+        background_tasks.create(self._settle(live))
 
-    async def _settle(self, live: Live) -> None:
-        room = self._room
-        if room is not None and (live.question is None or not live.texts):
-            stored = await self._read(room)
-            turns = stored.turns if stored else ()
-            if not live.texts or (turns and turns[-1].text == live.text):
-                await self._thread.show(turns)
-        await self._refresh_around()
+    async def _settle(self, ended: Live | None) -> None:
+        async with self._showing:
+            room = self._room
+            if room is None:
+                return
+            if ended is not None and (ended.question is None or not ended.texts):
+                stored = await self._read(room)
+                turns = stored.turns if stored else ()
+                if room.live is None and (not ended.texts or (turns and turns[-1].text == ended.text)):
+                    await self._thread.show(turns)
+            await self._show_around(room)
 
     async def _show_stored(self, room: Room) -> None:
-        stored = await self._read(room)
-        turns = stored.turns if stored else ()
-        await self._thread.show(turns)
-        if room.live is not None:
+        while True:
+            live = room.live
+            stored = await self._read(room)
+            turns = stored.turns if stored else ()
+            await self._thread.show(turns)
+            if room.live is live:
+                break  # else it ended, or another began, while its end could not be seen
+        if live is not None:
             asked = turns[-1].text.strip() if turns and turns[-1].role == "user" else None
-            question = room.live.question
-            self._thread.begin(room.live, with_question=question is not None and question.strip() != asked)
+            with_question = live.question is not None and live.question.strip() != asked
+            self._thread.begin(live, with_question=with_question)
         self._set_busy()
 
     async def _read(self, room: Room) -> Conversation | None:
@@ -122,16 +137,14 @@ class ChatPage:
             self._notify(error.public)
             return None
 
-    async def _refresh_around(self) -> None:
+    async def _show_around(self, room: Room) -> None:
         """Bring the list, the title and the models up to date."""
-        if self._room is None:
-            return
         try:
             listed = await self._rooms.list_of(self._person_id, MAX_LISTED)
-            here = await self._room.stored()
         except BotkitError as error:
             self._notify(error.public)
             return
+        here = next((one for one in listed if one.key == room.key), None) or await self._read(room)
         self._sidebar.show(listed, self._room_id)
         title = here.title if here else ""
         self._title.set_content(escape(title))
@@ -158,8 +171,9 @@ class ChatPage:
             taken = True
         else:
             taken = self._rooms.say(self._room, words, _event_id(event_id))
-        answer = "accepted" if taken else "refused"
-        self._client.run_javascript(f"botkit.{answer}({json.dumps(event_id)})")
+        # With the elements, not as a call of its own: who sees the question shall find it taken.
+        self._root.props["data-taken" if taken else "data-refused"] = event_id[:MAX_ID_CHARACTERS]
+        self._root.update()
 
     async def _on_stop(self) -> None:
         if self._room is not None:
@@ -181,7 +195,7 @@ class ChatPage:
             await self._service.choose_model(self._room.key, str(event.args))
         except BotkitError as error:
             self._notify(error.line())
-        await self._refresh_around()
+        await self._settle(None)
 
     def _set_busy(self) -> None:
         busy = self._room is not None and self._room.live is not None
@@ -189,12 +203,6 @@ class ChatPage:
 
     def _notify(self, words: str) -> None:
         self._client.run_javascript(f"botkit.notify({json.dumps(words)})")
-
-    def _later(self, work: Any) -> None:
-        """Do *work* soon, as the framework's own task: viewers are told between two steps of an answer."""
-        from nicegui import background_tasks
-
-        background_tasks.create(work)
 
 
 def _build_dock() -> None:

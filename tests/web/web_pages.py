@@ -79,8 +79,8 @@ async def open_tab(context: BrowserContext, url: str) -> AsyncIterator[Tab]:
     tab.page.on("pageerror", lambda error: tab.troubles.append(str(error)))
     tab.page.on("console", lambda entry: tab.troubles.append(entry.text) if entry.type == "error" else None)
     yield tab
-    assert tab.foreign == []
-    assert tab.troubles == []
+    assert tab.foreign == [], tab.foreign
+    assert tab.troubles == [], tab.troubles
 
 
 @asynccontextmanager

@@ -59,17 +59,17 @@ window.botkit = (() => {
     emitEvent("chat_send", message);
   }
 
-  function accepted(id) {
-    if (pending.get()?.id === id) pending.clear();
-    if (chat().dataset.fresh === "true" && location.pathname === "/") {
-      history.replaceState(null, "", `/c/${room()}`);
-    }
-  }
-
-  function refused(id) {
+  // The server tells by attributes of the page what became of a message.
+  function settle() {
     const message = pending.get();
-    pending.clear();
-    if (message?.id === id && !say().value) put(message.text);
+    if (message === null) return;
+    if (message.id === chat().dataset.taken) {
+      pending.clear();
+      if (location.pathname === "/") history.replaceState(null, "", `/c/${message.room}`);
+    } else if (message.id === chat().dataset.refused) {
+      pending.clear();
+      if (!say().value) put(message.text);
+    }
   }
 
   function open(id, { push = true } = {}) {
@@ -188,16 +188,17 @@ window.botkit = (() => {
     const follow = () => follows && toEnd();
     new MutationObserver(follow).observe(scroll(), { childList: true, subtree: true, characterData: true });
     new ResizeObserver(follow).observe(scroll());
+    new MutationObserver(settle).observe(chat(), { attributes: true });
     one("select.models").addEventListener("change", (event) => emitEvent("chat_model", event.target.value));
     addEventListener("popstate", () => open(location.pathname.replace(/^\/c\/|^\//, ""), { push: false }));
     applyTheme(document.documentElement.dataset.theme);
     toEnd();
     const unsent = pending.get();
-    if (unsent && location.pathname === `/c/${unsent.room}`) {
-      emitEvent("chat_send", unsent);
-    } else if (unsent) {
+    if (unsent && location.pathname !== `/c/${unsent.room}`) {
       location.replace(`/c/${unsent.room}`);
+      return;
     }
+    if (unsent) emitEvent("chat_send", unsent);
     say().value = sessionStorage.getItem("botkit-draft") || "";
     fit();
     if (matchMedia("(hover: hover)").matches) say().focus();
@@ -211,5 +212,5 @@ window.botkit = (() => {
   });
   waiting.observe(document.documentElement, { childList: true, subtree: true });
 
-  return { accepted, refused, notify };
+  return { notify };
 })();
