@@ -104,7 +104,7 @@ class Reply(Protocol):
 class Filter(Protocol):
     """Judges what comes in and what goes out.  Filters are asked in the order of their ``order``.
 
-    ``admit`` returns the message to go on with (changed or not) or raises BotkitErrors whose
+    ``admit`` returns the message to go on with (changed or not) or refuses it with a BadRequestError whose
     ``public`` text becomes the answer.  ``refine`` wraps the stream: it may hold text back, change it or
     end it early, and it must pass on the chunk that has ``finish``.
     """
@@ -113,7 +113,7 @@ class Filter(Protocol):
     order: int
 
     async def admit(self, message: Message) -> Message:
-        """Return *message*, perhaps changed; raise a BotkitError to refuse it."""
+        """Return *message*, perhaps changed; raise a BadRequestError to refuse it."""
 
     def refine(self, request: GenerationRequest, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """Return the stream to go on with."""

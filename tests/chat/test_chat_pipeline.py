@@ -12,7 +12,7 @@ from chat_parts import ANNA, BEN, ROOM, Bot, UnreliableStore, message
 
 from botkit.chat.exchange import NOTHING_SAID
 from botkit.chat.pipeline import CANCEL_GRACE_S
-from botkit.errors import BackendDied, BotkitError, ModelError, StoreError
+from botkit.errors import BackendDied, BadRequestError, BotkitError, ModelError, StoreError
 from botkit.testing.clock import ManualClock
 from botkit.testing.scripted import RecordingReply
 from botkit.types import Chunk, GenerationRequest, Limits, Message
@@ -448,7 +448,9 @@ class Refusing:
 
     async def admit(self, message: Message) -> Message:
         if "bad" in message.text:
-            raise BotkitError("not said here")
+            refusal = BadRequestError("a bad word")
+            refusal.public = "That is not said here."
+            raise refusal
         if "broken" in message.text:
             raise KeyError("oops")
         return replace(message, text=message.text.replace("colour", "color"))
@@ -467,7 +469,7 @@ async def test_filters_change_refuse_and_cut_short(clock: ManualClock, store: Un
     assert (await bot.say("my colour")).text == "my color"
     assert (await bot.say("a b enough c d")).text == "a b"
     assert bot.backend.n_cancelled == 1
-    assert re.fullmatch(rf"{re.escape(BotkitError.public)} {ID}", (await bot.say("bad")).text)
+    assert (await bot.say("bad")).text == "That is not said here."
     assert re.fullmatch(rf"{re.escape(BotkitError.public)} {ID}", (await bot.say("broken")).text)
     assert [text for role, text in await bot.turns() if role == "user"] == ["my color", "a b enough c d"]
     await bot.assert_idle()
