@@ -99,8 +99,15 @@ class Context:
 class App(typer.Typer):
     """A group of commands, each of which takes the shared options besides its own.
 
-    A command's function gets ``context: typer.Context`` first, with the ``Context`` in its ``obj``.
+    A command's function gets ``context: typer.Context`` first, with the ``Context`` in its ``obj``.  A named
+    group takes the shared options, too, so that they may stand beside its own word.
     """
+
+    def __init__(self, name: str | None = None, **settings: Any) -> None:
+        """Make a group called *name*, or one command's place; see ``typer.Typer``."""
+        super().__init__(name=name, **settings)
+        if name:
+            self.callback()(with_shared_options(_group))
 
     def command(self, *names: Any, **settings: Any) -> Callable[[F], F]:
         """Register a command; see ``typer.Typer.command``."""
@@ -111,6 +118,10 @@ class App(typer.Typer):
             return function
 
         return decorate
+
+
+def _group(context: typer.Context) -> None:
+    pass
 
 
 def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
