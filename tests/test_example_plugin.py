@@ -1,7 +1,8 @@
-"""The plugin in ``examples/`` is somebody else's: it is installed and used, not imported."""
+"""The plugin in ``examples/`` is somebody else's: it is installed and used, and it keeps the contract."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from botkit.protocols import Backend
+from botkit.testing.backend_contract import BackendContract
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "botkit-echo"
-MAX_LINES = 40
+MAX_LINES = 39
 
 
 def test_the_example_is_short_enough_to_be_read_at_a_glance() -> None:
@@ -19,6 +23,18 @@ def test_the_example_is_short_enough_to_be_read_at_a_glance() -> None:
 
     assert [path.name for path in modules] == ["botkit_echo.py"]
     assert len(modules[0].read_text().splitlines()) <= MAX_LINES
+
+
+class TestReverser(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        spec = importlib.util.spec_from_file_location("reverser", EXAMPLE / "botkit_echo.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        reverser: Backend = module.Reverser()
+        return reverser
 
 
 @pytest.fixture

@@ -24,12 +24,11 @@ class Reverser:
             yield chunks
 
     async def _chunks(self, request):
-        words = request.turns[-1].text.split()[::-1][: request.sampling.max_tokens]
-        for n, word in enumerate(words):
-            yield Chunk(request.id, text=word if n == 0 else f" {word}", n_tokens=1)
-        yield Chunk(
-            request.id, finish="stop", usage=Usage(await self.count_tokens(request.turns), len(words))
-        )
+        words = (request.turns[-1].text if request.turns else request.prompt or "").split()[::-1]
+        said, usage = words[: request.sampling.max_tokens], await self.count_tokens(request.turns)
+        for n, word in enumerate(said):
+            yield Chunk(request.id, text=" " * (n > 0) + word, n_tokens=1)
+        yield Chunk(request.id, finish="stop" if said == words else "length", usage=Usage(usage, len(said)))
 
     def status(self):
         return BackendStatus(self.model, "ready")
