@@ -3,8 +3,8 @@
 Fenced blocks, by their first word: ``python`` is executed, ``toml`` is loaded as settings, ``console`` is
 typed into a shell (lines after a ``$ `` line are its output; ``...`` stands for any lines).  After the
 word may stand ``file=PATH`` (the block is an excerpt of that file, to the letter), ``install=PATH`` (a
-package the commands need), ``model`` (the commands need the default model) or ``make`` (targets that a test
-run goes through anyway).
+package the commands need), ``model`` (the commands need the default model), ``serve`` (``botkit serve
+--model echo`` runs meanwhile, at the address on the page) or ``make`` (what a test run goes through anyway).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,6 +27,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")]
 )
+SLOW = {"install", "model", "serve"}
+SERVED_AT = "http://127.0.0.1:8080"
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -60,13 +64,44 @@ def excerpts() -> list[Block]:
     ]
 
 
+def runnable(language: str, left_out: str) -> list[object]:
+    """Return the blocks to run, but those with the option *left_out*; those that take long are marked."""
+    return [
+        pytest.param(block, id=str(block), marks=[pytest.mark.slow] if SLOW & block.options.keys() else [])
+        for block in blocks(language)
+        if left_out not in block.options
+    ]
+
+
 @pytest.mark.parametrize("block", excerpts(), ids=str)
 def test_an_excerpt_is_in_its_file_to_the_letter(block: Block) -> None:
     assert block.text in (ROOT / block.options["file"]).read_text()
 
 
-@pytest.mark.parametrize("block", [b for b in blocks("python") if "file" not in b.options], ids=str)
+@contextmanager
+def served(block: Block, folder: Path) -> Iterator[Block]:
+    """Give the block as it runs: if it asks for it, with a server, and the server's address in it."""
+    if "serve" not in block.options:
+        yield block
+        return
+    command = [sys.executable, "-m", "botkit", "serve", "--model", "echo", "--port", "0"]
+    server = subprocess.Popen([*command, "--data", str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = next(line.split()[1] for line in server.stdout if line.startswith("API: "))
+        yield replace(block, text=block.text.replace(SERVED_AT, address))
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("block", runnable("python", "file"))
 def test_a_python_example_runs(block: Block, tmp_path: Path) -> None:
+    with served(block, tmp_path / "data") as example:
+        run_python(example, tmp_path)
+
+
+def run_python(block: Block, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", block.text],
         cwd=tmp_path,
@@ -90,15 +125,6 @@ def test_a_toml_example_is_a_valid_configuration(block: Block, tmp_path: Path) -
     load_settings(data_dir=tmp_path, config=path)
 
 
-def console_blocks() -> list[object]:
-    marks = {True: [pytest.mark.slow], False: []}
-    return [
-        pytest.param(block, marks=marks[bool({"install", "model"} & block.options.keys())], id=str(block))
-        for block in blocks("console")
-        if "make" not in block.options
-    ]
-
-
 def commands(block: Block) -> list[tuple[str, list[str]]]:
     """Return each command with the lines expected after it."""
     found: list[tuple[str, list[str]]] = []
@@ -116,7 +142,7 @@ def matches(actual: str, expected: list[str]) -> bool:
     return not expected or fnmatch(actual.strip(), pattern.strip())
 
 
-@pytest.mark.parametrize("block", console_blocks())
+@pytest.mark.parametrize("block", runnable("console", "make"))
 def test_a_console_example_does_what_the_page_shows(
     block: Block, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -132,18 +158,19 @@ def test_a_console_example_does_what_the_page_shows(
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(package)]
         subprocess.run(pip, check=True, timeout=300)
         environment["PYTHONPATH"] = str(site)
-    for command, expected in commands(block):
-        done = subprocess.run(
-            ["bash", "-c", command],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
-        assert matches(done.stdout, expected), f"$ {command}\n{done.stdout}"
+    with served(block, tmp_path / "data") as example:
+        for command, expected in commands(example):
+            done = subprocess.run(
+                ["bash", "-c", command],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+            assert matches(done.stdout, expected), f"$ {command}\n{done.stdout}"
 
 
 def test_the_make_targets_that_the_pages_name_exist() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from chromium import FLAGS, find_chromium
 from openai import AsyncOpenAI
 from playwright.async_api import Browser, async_playwright
@@ -37,9 +38,9 @@ def chromium_path() -> str:
     return find_chromium()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
-    """A running Chromium."""
+    """A running Chromium, started once: the tests that use it share its event loop."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         yield browser

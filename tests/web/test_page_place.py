@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 from web_pages import PHONE, Tab, open_browser, open_tab
 from web_sites import RunningSite, running_site
@@ -15,19 +16,19 @@ from web_sites import RunningSite, running_site
 from botkit.clock import SystemClock
 from botkit.testing.scripted import ScriptedBackend, words
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 PAGE = ("web.page=true",)
 KEY = "a-long-random-word"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[RunningSite]:
     async with running_site(tmp_path, overrides=PAGE) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def tab(site: RunningSite, chromium: Browser) -> AsyncIterator[Tab]:
     async with open_browser(chromium, site.url) as opened:
         yield opened
@@ -239,7 +240,7 @@ async def test_a_person_is_a_random_id_of_the_web(site: RunningSite, tab: Tab) -
 async def test_the_key_is_asked_for_once(tmp_path: Path, chromium: Browser) -> None:
     async with running_site(tmp_path, overrides=(*PAGE, f"web.api_key={KEY}")) as site:
         context = await chromium.new_context()
-        async with open_tab(context, site.url) as tab:
+        async with context, open_tab(context, site.url) as tab:
             await tab.page.goto(site.url)
             await tab.page.get_by_label("The key to this bot").fill("wrong")
             await tab.page.get_by_role("button", name="Enter").click()
@@ -251,7 +252,6 @@ async def test_the_key_is_asked_for_once(tmp_path: Path, chromium: Browser) -> N
             await tab.visit()
             # The browser tells of the answers 401 and 403 by itself.
             tab.troubles = [one for one in tab.troubles if "status of 40" not in one]
-        await context.close()
 
 
 async def test_without_the_key_nothing_of_the_page_is_given(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ async def test_stopping_with_open_pages_takes_little_time_and_loses_no_answer(
     backend = ScriptedBackend(SystemClock(), chunk_s=0.05)
     async with running_site(tmp_path, backend, overrides=PAGE) as site:
         context = await chromium.new_context()
-        async with open_tab(context, site.url) as tab:
+        async with context, open_tab(context, site.url) as tab:
             await tab.visit()
             await tab.say(" ".join(["word"] * 30))
             await expect(tab.answers).to_contain_text(["word"])
@@ -330,12 +330,10 @@ async def test_stopping_with_open_pages_takes_little_time_and_loses_no_answer(
             assert site.chat.clock.monotonic() - began < 7
             tab.troubles.clear()  # the browser tells that the connection is lost
             state = await context.storage_state()
-        await context.close()
 
     async with running_site(tmp_path, backend, overrides=PAGE) as site:
         context = await chromium.new_context(storage_state=json.loads(json.dumps(state)))
-        async with open_tab(context, site.url) as tab:
+        async with context, open_tab(context, site.url) as tab:
             await tab.visit()
             await tab.listed.first.click()
             await expect(tab.answers).to_have_text([" ".join(["word"] * 30)])
-        await context.close()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 from web_pages import Tab, open_browser, open_tab
 from web_sites import HaltingBackend, RunningSite, running_site, until
@@ -15,7 +16,7 @@ from botkit.clock import SystemClock
 from botkit.errors import BackendDied
 from botkit.testing.scripted import ScriptedBackend, words
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 PAGE = ("web.page=true",)
 MARKDOWN = """# A title
@@ -36,13 +37,13 @@ def f(x):
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[RunningSite]:
     async with running_site(tmp_path, overrides=PAGE) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def tab(site: RunningSite, chromium: Browser) -> AsyncIterator[Tab]:
     async with open_browser(chromium, site.url) as opened:
         yield opened

@@ -89,7 +89,6 @@ async def open_browser(
 ) -> AsyncIterator[Tab]:
     """A tab of a browser that was never here before."""
     context = await chromium.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
-    async with open_tab(context, url) as tab:
+    async with context, open_tab(context, url) as tab:
         await tab.visit()
         yield tab
-    await context.close()
