@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from botkit.clock import SystemClock
+from botkit.store.conversations import ConversationStore
+from botkit.store.database import Database
+from botkit.store.seal import Sealer
+from botkit.types import ConversationKey
 
 LIMIT_S = 60
 
@@ -23,12 +32,14 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.home, self.cwd, self.data = root / "home", root / "cwd", root / "data"
+        self.plugins = root / "plugins"
         for folder in (self.home, self.cwd):
             folder.mkdir()
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
-        return {**kept, "HOME": str(self.home), "BOTKIT_DATA": str(self.data), "COLUMNS": "80", **more}
+        own = {"HOME": str(self.home), "BOTKIT_DATA": str(self.data), "PYTHONPATH": str(self.plugins)}
+        return {**kept, **own, "COLUMNS": "80", **more}
 
     def botkit(
         self, *words: str | bytes | Path, stdin: bytes = b"", **options: Any
@@ -48,14 +59,16 @@ class Place:
     @contextmanager
     def running(self, *words: str, command: str = "run", until: str = "ready") -> Iterator[Running]:
         """Give a bot that serves on a free port; *until* is the event to wait for."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "botkit", command, "--json", "--set", "web.port=0", *words],
-            stdout=subprocess.PIPE,
-            stderr=(self.cwd.parent / "stderr").open("ab"),
-            cwd=self.cwd,
-            env=self.environment(),
-        )
-        bot = Running(process, self.cwd.parent / "stderr")
+        log = self.cwd.parent / "stderr"
+        with log.open("ab") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "botkit", command, "--json", "--set", "web.port=0", *words],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=self.cwd,
+                env=self.environment(),
+            )
+        bot = Running(process, log)
         try:
             bot.wait_until(until)
             yield bot
@@ -136,3 +149,68 @@ def complaint(done: subprocess.CompletedProcess[bytes], status: int) -> str:
 def listing(*folders: Path) -> Sequence[str]:
     """Return all there is below *folders*."""
     return sorted(str(path) for folder in folders for path in folder.rglob("*"))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a database holds: each conversation's turns as (role, text), and the outcome of each message."""
+
+    conversations: list[list[tuple[str, str]]]
+    outcomes: list[str]
+
+
+def stored(data: Path) -> Stored:
+    """Read the database of a data folder, as the store reads it."""
+
+    async def read() -> list[list[tuple[str, str]]]:
+        database = await Database.open(f"sqlite:///{data / 'botkit.db'}")
+        store = ConversationStore(database, Sealer.open(data, {}), SystemClock())
+        try:
+            found = [await store.conversation(ConversationKey(*key)) for key in keys]
+        finally:
+            await database.aclose()
+        return [[(turn.role, turn.text) for turn in one.turns] for one in found if one is not None]
+
+    with closing(sqlite3.connect(data / "botkit.db")) as connection:
+        keys = connection.execute("SELECT platform, bot, chat, thread FROM conversations ORDER BY id")
+        keys = keys.fetchall()
+        states = connection.execute("SELECT state FROM messages WHERE role = 'user' ORDER BY id").fetchall()
+    return Stored(asyncio.run(read()), [state for (state,) in states])
+
+
+SLOW_PLUGIN = '''
+import asyncio
+from contextlib import asynccontextmanager
+from botkit import hookimpl
+from botkit.types import BackendStatus, Chunk, Usage
+
+class Slow:
+    """Says "tick" a hundred times, twenty times a second."""
+    model, slots, context_tokens = "slow", 4, 4096
+    async def start(self): pass
+    async def aclose(self): pass
+    async def count_tokens(self, turns): return 1
+    def status(self): return BackendStatus(self.model, "ready")
+    @asynccontextmanager
+    async def generate(self, request):
+        async def ticks():
+            for n in range(100):
+                await asyncio.sleep(0.05)
+                yield Chunk(request.id, text=f"tick{n} ", n_tokens=1)
+            yield Chunk(request.id, finish="stop", usage=Usage(1, 100))
+        yield ticks()
+
+@hookimpl
+def register_backends(register):
+    register("slow", lambda settings: Slow())
+'''
+
+
+def install_plugin(folder: Path, name: str, source: str) -> Path:
+    """Lay a plugin out in *folder* as pip would; return what belongs into ``PYTHONPATH``."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[botkit]\n{name} = {name}\n")
+    (folder / f"{name}.py").write_text(source)
+    return folder
