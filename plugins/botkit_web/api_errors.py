@@ -73,7 +73,7 @@ def describe(error: BotkitError) -> Problem:
     if isinstance(error, UsageError):
         # A backend knows its context, and says so in words.
         code = "context_length_exceeded" if "context" in str(error) else None
-        return Problem(400, error.line(), INVALID, "messages" if code else None, code)
+        return Problem(400, error.line(), INVALID, None, code)
     if isinstance(error, QueueFull):
         return Problem(429, str(error), "rate_limit_error", None, "rate_limit_exceeded")
     if isinstance(error, DeadlineExceeded):

@@ -31,6 +31,7 @@ label {{ display: block; margin-bottom: .4rem }}
 input, button {{ font: inherit; width: 100%; box-sizing: border-box; padding: .6rem .8rem;
   border-radius: .6rem }}
 input {{ border: 1px solid var(--line); background: transparent; color: inherit }}
+:focus-visible {{ outline: 2px solid var(--accent); outline-offset: 1px }}
 button {{ border: 0; margin-top: .8rem; background: var(--accent); color: var(--paper); cursor: pointer }}
 p {{ color: var(--accent); min-height: 1.5em; margin: .4rem 0 0 }}
 </style></head><body><form method="post" action="/key">

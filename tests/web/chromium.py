@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,6 @@ def find_chromium() -> str:
     )
     if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
         pytest.fail(reason)
-    warnings.warn(pytest.PytestWarning(reason), stacklevel=2)
     pytest.skip(reason)
 
 

@@ -286,6 +286,15 @@ async def test_other_sites_cannot_read_along(site: RunningSite) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
+async def test_nothing_on_the_page_can_reach_elsewhere(tab: Tab) -> None:
+    reached = await tab.page.evaluate("fetch('http://localhost:1/').then(() => 'reached', () => 'refused')")
+
+    assert reached == "refused"
+    assert any("Content Security Policy" in trouble for trouble in tab.troubles)
+    tab.troubles.clear()
+    tab.foreign.clear()
+
+
 async def test_an_address_that_is_none_begins_anew(tab: Tab) -> None:
     for path in ("/c/..%2f..%2fetc", "/c/0123456789ABCDEF", "/c/"):
         await tab.visit(path)
