@@ -4,7 +4,8 @@
     |-- UsageError              the caller's words are off (exit status 2, HTTP 400)
     |   |-- ConfigError         a setting is unknown, malformed or missing
     |   |-- UnknownNameError    no such model, command, plugin, architecture ...; names the nearest
-    |   `-- BadRequestError     a request cannot be served as asked (too long, empty, unsupported)
+    |   `-- BadRequestError     a request cannot be served as asked (empty, unsupported)
+    |       `-- ContextTooLong  its prompt does not fit the model's context
     |-- ModelError              a model's files cannot be used: corrupt, truncated, unsupported
     |-- StoreError              the database cannot be used: locked, read-only, newer, full
     |   `-- StoreInUse          another process of ours has it
@@ -72,7 +73,13 @@ class UnknownNameError(UsageError):
 
 
 class BadRequestError(UsageError):
-    """A generation request cannot be served as asked: empty, too long, unsupported."""
+    """A generation request cannot be served as asked: empty, unsupported."""
+
+
+class ContextTooLong(BadRequestError):
+    """A prompt does not fit the model's context."""
+
+    public = "That is too long for my model."
 
 
 class ModelError(BotkitError):

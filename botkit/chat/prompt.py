@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from botkit.errors import BadRequestError
+from botkit.errors import BadRequestError, ContextTooLong
 from botkit.types import Conversation, GenerationRequest, PromptTurn, Sampling, Turn
 
 CountTokens = Callable[[Sequence[PromptTurn]], Awaitable[int]]
@@ -124,7 +124,7 @@ async def _cut(
         cut = await _longest_end(kept_system, newest, budget, count_tokens)
         if cut is not None:
             return cut
-    raise BadRequestError(f"the model's context leaves {budget} tokens for a prompt, too few for any message")
+    raise ContextTooLong(f"the model's context leaves {budget} tokens for a prompt, too few for any message")
 
 
 async def _longest_end(

@@ -14,7 +14,7 @@ from botkit.engine.scheduler import Batch, Scheduler
 from botkit.engine.sequence import Sequence
 from botkit.engine.state import SlotState
 from botkit.engine.wire import Failed
-from botkit.errors import BackendError, BadRequestError, BotkitError
+from botkit.errors import BackendError, BadRequestError, BotkitError, ContextTooLong
 from botkit.types import Chunk, GenerationRequest
 
 Event = Chunk | Failed
@@ -67,7 +67,7 @@ class Engine:
         if not tokens:
             raise BadRequestError("the prompt is empty")
         if len(tokens) >= self.context_tokens:
-            raise BadRequestError(
+            raise ContextTooLong(
                 f"the prompt has {len(tokens)} tokens, but the context of this model is {self.context_tokens}"
             )
         return tokens

@@ -12,6 +12,7 @@ from botkit.errors import (
     BackendDied,
     BadRequestError,
     BotkitError,
+    ContextTooLong,
     DeadlineExceeded,
     QueueFull,
     UnknownNameError,
@@ -71,8 +72,7 @@ def describe(error: BotkitError) -> Problem:
     if isinstance(error, UnknownNameError) and error.kind == "model":
         return Problem(404, error.line(), INVALID, "model", "model_not_found")
     if isinstance(error, UsageError):
-        # A backend knows its context, and says so in words.
-        code = "context_length_exceeded" if "context" in str(error) else None
+        code = "context_length_exceeded" if isinstance(error, ContextTooLong) else None
         return Problem(400, error.line(), INVALID, None, code)
     if isinstance(error, QueueFull):
         return Problem(429, str(error), "rate_limit_error", None, "rate_limit_exceeded")

@@ -12,7 +12,15 @@ from openai import AsyncOpenAI
 from web_sites import RunningSite, running_site
 
 from botkit.clock import SystemClock
-from botkit.errors import BackendDied, BackendError, BadRequestError, DeadlineExceeded, ModelError, QueueFull
+from botkit.errors import (
+    BackendDied,
+    BackendError,
+    BadRequestError,
+    ContextTooLong,
+    DeadlineExceeded,
+    ModelError,
+    QueueFull,
+)
 from botkit.testing.scripted import ScriptedBackend
 from botkit.types import Chunk, GenerationRequest, PromptTurn, TokenLogprob
 
@@ -196,7 +204,7 @@ async def test_an_unknown_model_is_404_and_names_the_nearest(openai: AsyncOpenAI
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (BadRequestError("the prompt has 9 tokens, the context 4"), 400, "context_length_exceeded"),
+        (ContextTooLong("the prompt has 9 tokens, the context 4"), 400, "context_length_exceeded"),
         (BadRequestError("the prompt is empty"), 400, None),
         (QueueFull("200 requests wait"), 429, "rate_limit_exceeded"),
         (DeadlineExceeded("waited 30 s in line"), 504, "deadline_exceeded"),
