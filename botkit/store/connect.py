@@ -42,7 +42,10 @@ def sqlite_engine(address: Address) -> Engine:
     def connect() -> sqlite3.Connection:
         if address.path is None:
             return sqlite3.connect(":memory:", isolation_level=None)
-        os.close(os.open(address.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(address.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:  # the engine translates sqlite3's errors only
+            raise translate(error, address) from error
         return sqlite3.connect(address.path, isolation_level=None)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)

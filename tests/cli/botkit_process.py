@@ -90,13 +90,14 @@ class Running:
     def wait_until(self, *wanted: str) -> None:
         """Read lines until the model or the named adapter is ready."""
         assert self.process.stdout is not None
-        missing = {"model" if one == "ready" else one for one in wanted}
-        while missing:
+        while not {"model" if one == "ready" else one for one in wanted} <= self._ready():
             line = self.process.stdout.readline()
             assert line, f"it ended early:\n{self.log}"
             self.events.append(json.loads(line))
-            missing -= self.events[-1].keys()
-            missing -= {self.events[-1].get("adapter")}
+
+    def _ready(self) -> set[str]:
+        ready = [one for one in self.events if one["event"] == "ready"]
+        return {one.get("adapter", "model") for one in ready}
 
     @property
     def log(self) -> str:
@@ -186,11 +187,11 @@ from botkit.types import BackendStatus, Chunk, Usage
 
 class Slow:
     """Says "tick" a hundred times, twenty times a second."""
-    model, slots, context_tokens = "slow", 4, 4096
+    model, slots, context_tokens, running = "slow", 4, 4096, 0
     async def start(self): pass
     async def aclose(self): pass
     async def count_tokens(self, turns): return 1
-    def status(self): return BackendStatus(self.model, "ready")
+    def status(self): return BackendStatus(self.model, "ready", running=self.running)
     @asynccontextmanager
     async def generate(self, request):
         async def ticks():
@@ -198,7 +199,11 @@ class Slow:
                 await asyncio.sleep(0.05)
                 yield Chunk(request.id, text=f"tick{n} ", n_tokens=1)
             yield Chunk(request.id, finish="stop", usage=Usage(1, 100))
-        yield ticks()
+        self.running += 1
+        try:
+            yield ticks()
+        finally:
+            self.running -= 1
 
 @hookimpl
 def register_backends(register):
