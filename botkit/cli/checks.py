@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from botkit import __version__
 from botkit.cli import machine
-from botkit.errors import BotkitError, ModelError, UnknownNameError
+from botkit.errors import BotkitError, UnknownNameError
 
 if TYPE_CHECKING:
     from botkit.config import Settings
@@ -203,6 +203,7 @@ def plugins(found: Plugins, settings: Settings) -> list[Finding]:
 def model(settings: Settings, found: Plugins) -> list[Finding]:
     """Tell whether the model is there and sound, and whether it fits into the memory."""
     from botkit.engine.checkpoint import Checkpoint
+    from botkit.engine.codec import TextCodec
     from botkit.engine.library import ModelLibrary
 
     name, library = settings.model, ModelLibrary(settings.data_dir / "models")
@@ -216,10 +217,10 @@ def model(settings: Settings, found: Plugins) -> list[Finding]:
         checkpoint = Checkpoint.open(path)
         if checkpoint.model_type not in found.architectures:
             raise UnknownNameError("architecture", checkpoint.model_type, found.architectures)
-        if not (path / "tokenizer.json").is_file():
-            raise ModelError(
-                f"{path / 'tokenizer.json'} is missing", hint="remove the model and pull it again"
-            )
+        TextCodec.load(path)
+        check = found.architectures[checkpoint.model_type].check
+        if check is not None:
+            check(path)
     except BotkitError as error:
         return [failure("model", error)]
     detail = f"{name}: {checkpoint.model_type}, {checkpoint.n_parameters:,} parameters"

@@ -105,13 +105,16 @@ def test_a_mistyped_model_is_a_failure_that_names_the_nearest(doctor: Doctor) ->
     assert doctor(model="ecko")["model"]["hint"] == "did you mean 'echo'?"
 
 
-def test_a_sound_model_is_fine(doctor: Doctor, folder: Path) -> None:
-    write_model(folder)
+def test_a_sound_model_is_fine(doctor: Doctor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "engine")
+    from tiny_llama import write_tiny_llama
+
+    write_tiny_llama(folder / "models" / "tiny")
 
     found = doctor(model="tiny")
 
     assert found["model"] == {
-        "check": "model", "state": "ok", "detail": "tiny: llama, 1 parameters", "hint": ""
+        "check": "model", "state": "ok", "detail": "tiny: llama, 32,096 parameters", "hint": ""
     }  # fmt: skip
     assert found["memory"]["state"] == "ok"
 
