@@ -97,7 +97,7 @@ class EngineSettings(Section):
     """The longest prompt and answer together, in tokens; the model's own limit, if that is shorter."""
     prefill_tokens: int = Field(default=256, ge=16)
     """How many prompt tokens are read at once while others are being answered."""
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
     """Processor threads; 0: all cores."""
     reply_limit_s: float = Field(default=300.0, gt=0)
     """The longest time for one answer, in seconds."""

@@ -133,6 +133,7 @@ def test_an_override_without_key_and_value_is_refused(load: Load, word: str) -> 
         ({"overrides": ["sampling.temperature=nan"]}, "sampling.temperature in --set: "),
         ({"overrides": ["queue.deadline_s=nan"]}, "queue.deadline_s in --set: "),
         ({"overrides": ["sampling.max_tokens="]}, "sampling.max_tokens in --set: "),
+        ({"overrides": ["engine.threads=1000000"]}, "engine.threads in --set: "),
         ({"overrides": [f"adapters.discord={KEY}"]}, "adapters.discord in --set: "),
         ({"file": "adapters = 3\n"}, "adapters in "),
         ({"file": "[database]\nurl = [1]\n"}, "database.url in "),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from botkit_process import Place, Running, complaint
+from botkit_process import Place, Running, complaint, listing
 
 from botkit.cli.main import main
 
@@ -138,6 +138,7 @@ def test_a_killed_engine_is_started_again(place: Place) -> None:
         assert bot.get("/readyz")[0] == 200
         assert bot.stop()[0] == 0
     assert "engine_process_restarted" in bot.log
+    assert listing(place.home, place.cwd) == []
     assert "Traceback" not in bot.log
 
 
