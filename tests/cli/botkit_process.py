@@ -107,6 +107,10 @@ class Running:
     def url(self) -> str:
         return str(next(one["detail"] for one in self.events if one.get("adapter") == "web"))
 
+    @property
+    def model(self) -> str:
+        return str(self.events[0]["model"])
+
     def get(self, path: str) -> tuple[int, bytes]:
         return self._call(urllib.request.Request(self.url + path))
 

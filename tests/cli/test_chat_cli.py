@@ -379,6 +379,22 @@ def test_ctrl_c_at_one_answer_ends_with_130_and_leaves_nothing_open(place: Place
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("--once", "go")])
+def test_ctrl_c_while_the_model_loads_ends_the_program(place: Place, words: tuple[str, ...]) -> None:
+    loads = (
+        'async def start(self):\n        print("it loads", flush=True)\n        await asyncio.Event().wait()'
+    )
+    install_plugin(place.plugins, "slow", SLOW_PLUGIN.replace("async def start(self): pass", loads))
+    with Terminal(place, "chat", "--model", "slow", *words) as terminal:
+        terminal.until("it loads")
+        terminal.type(CTRL_C)
+
+        assert terminal.end() == 130
+
+    assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.slow
 def test_a_killed_chat_leaves_its_message_open(place: Place) -> None:
     install_plugin(place.plugins, "slow", SLOW_PLUGIN)
     with Terminal(place, "chat", "--model", "slow", "--once", "go") as terminal:
