@@ -417,7 +417,7 @@ def test_a_missing_library_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_more_threads_than_cores_are_warned_of(folder: Path) -> None:
-    assert checks.processor(settings(folder, "engine.threads=4096")).state == "warn"
+    assert checks.processor(settings(folder, "engine.threads=1024")).state == "warn"
 
 
 def test_torch_is_not_imported(folder: Path) -> None:
