@@ -16,7 +16,10 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -138,15 +141,26 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
-async def measure(options: argparse.Namespace) -> dict[tuple[str, int], list[Round]]:
+@contextmanager
+def as_transformers_has_it(folder: Path) -> Iterator[Path]:
+    """Give the same files under the names that `transformers` looks for."""
+    with tempfile.TemporaryDirectory() as made:
+        for file in folder.iterdir():
+            name = "model.safetensors" if file.name == "weights.safetensors" else file.name
+            (Path(made) / name).symlink_to(file)
+        yield Path(made)
+
+
+async def measure(options: argparse.Namespace, stack: ExitStack) -> dict[tuple[str, int], list[Round]]:
     """Run all engines in turns and return their rounds by (engine, conversations)."""
     folder = ModelLibrary(load_settings().data_dir / "models").path(options.model)
+    theirs = stack.enter_context(as_transformers_has_it(folder))
     engines: list[Ours | Peer] = [
         Ours(folder, "bfloat16", options.threads, max(options.concurrency)),
         Ours(folder, "float32", options.threads, max(options.concurrency)),
-        Peer(folder, "float32", options.threads, batched=False),
-        Peer(folder, "float32", options.threads, batched=True),
-        Peer(folder, "bfloat16", options.threads, batched=True),
+        Peer(theirs, "float32", options.threads, batched=False),
+        Peer(theirs, "float32", options.threads, batched=True),
+        Peer(theirs, "bfloat16", options.threads, batched=True),
     ]
     rounds: dict[tuple[str, int], list[Round]] = {}
     for engine in engines:
@@ -198,7 +212,8 @@ def main() -> None:
     parser.add_argument("--one-at-a-time-up-to", type=int, default=8)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rounds = asyncio.run(measure(options))
+    with ExitStack() as stack:
+        rounds = asyncio.run(measure(options, stack))
     report(rounds)
     if options.json:
         rows = [

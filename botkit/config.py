@@ -98,7 +98,7 @@ class EngineSettings(Section):
     prefill_tokens: int = Field(default=256, ge=16)
     """How many prompt tokens are read at once while others are being answered."""
     threads: int = Field(default=0, ge=0, le=1024)
-    """Processor threads; 0: all cores."""
+    """Processor threads; 0: as many as there are cores to use."""
     reply_limit_s: float = Field(default=300.0, gt=0)
     """The longest time for one answer, in seconds."""
 

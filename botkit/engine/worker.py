@@ -147,7 +147,8 @@ def build(assignment: Assignment) -> Engine:
     from botkit.engine.engine import Engine
     from botkit.plugins import Plugins
 
-    torch.set_num_threads(assignment.threads or len(os.sched_getaffinity(0)))
+    if assignment.threads:
+        torch.set_num_threads(assignment.threads)
     checkpoint = Checkpoint.open(Path(assignment.folder))
     specs = Plugins.load().architectures
     if checkpoint.model_type not in specs:

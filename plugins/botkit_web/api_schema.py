@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from botkit.config import SamplingSettings
 from botkit.errors import UnknownNameError
@@ -127,10 +127,17 @@ class ChatTurn(_Form):
     content: Annotated[str, BeforeValidator(_joined)]
 
 
+def _ends_with_words(messages: list[ChatTurn]) -> list[ChatTurn]:
+    """Return *messages* if there is something in the last one to answer."""
+    if not any(letter.isprintable() and not letter.isspace() for letter in messages[-1].content):
+        raise ValueError("the last message is empty")
+    return messages
+
+
 class ChatRequest(Request):
     """The body of ``/v1/chat/completions``."""
 
-    messages: Annotated[list[ChatTurn], Field(min_length=1)]
+    messages: Annotated[list[ChatTurn], Field(min_length=1), AfterValidator(_ends_with_words)]
     max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     logprobs: bool = False
     top_logprobs: Annotated[int | None, Field(ge=0, le=MAX_TOP_LOGPROBS)] = None

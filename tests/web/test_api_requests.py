@@ -43,6 +43,8 @@ async def test_a_body_that_is_no_request_is_turned_down(http: httpx.AsyncClient,
 OFF = {
     "messages": {"messages": None},
     "messages ": {"messages": []},
+    "messages  ": {"messages": [{"role": "user", "content": " \n\t"}]},
+    "messages   ": {"messages": [{"role": "user", "content": "\x00\x07"}]},
     "messages[0].role": {"messages": [{"role": "tool", "content": "x"}]},
     "messages[0].content": {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
     "messages[0].content ": {"messages": [{"role": "user"}]},
