@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 2**24
 END_GRACE_S = 2.0
+THREADS_THAT_SHARE = {"GOMP_SPINCOUNT": "1000"}
+"""How long OpenMP's threads spin before they sleep while they wait for each other.
+
+By default they spin for milliseconds, and whoever else wants a core then costs nine tenths of the speed;
+without spinning, a machine that has nothing else to do loses a sixth.  The figures are in docs/log.md.
+"""
 
 
 class Mailbox:
@@ -94,9 +100,7 @@ class EngineProcess:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "botkit.engine.worker", json.dumps(asdict(assignment)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=MAX_LINE_BYTES,
-            # Threads that spin while they wait for each other starve whatever else the cores have to do;
-            # measured beside one busy process, spinning costs nine tenths of the speed.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+            env={**THREADS_THAT_SHARE, **os.environ},
         )  # fmt: skip
         is_ready = False
         try:
