@@ -16,6 +16,7 @@
     |-- QueueFull               too many requests wait (HTTP 429)
     |-- DeadlineExceeded        the request waited or ran longer than it may (HTTP 504)
     |-- PlatformError           a chat platform refused or failed
+    |   `-- Undeliverable       and will for ever: the chat is gone, the bot was blocked
     `-- EnvironmentFailure      the machine is not as needed: port taken, folder read-only, disk full
 
 ``hint`` is for the operator: what to do about it.  ``public`` is what a chat may show.
@@ -132,6 +133,10 @@ class DeadlineExceeded(BotkitError):
 
 class PlatformError(BotkitError):
     """A chat platform refused a call or failed."""
+
+
+class Undeliverable(PlatformError):
+    """Nothing can be shown there any more, however often it is tried: chat gone, bot blocked, no right."""
 
 
 class EnvironmentFailure(BotkitError):

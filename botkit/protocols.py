@@ -81,7 +81,7 @@ class Reply(Protocol):
     """Our side of one exchange on a platform: where an answer to one message is shown.
 
     Receipts are the platform's own ids of our messages, as text.  ``final`` marks the last version of a
-    message.  Both raise PlatformError.
+    message.  Both raise PlatformError, and Undeliverable where trying again is of no use.
     """
 
     @property
@@ -137,6 +137,20 @@ class ChatService(Protocol):
         inside one exchange: the person is told instead.
         """
 
+    async def accept(self, message: Message, reply: Reply, *, cursor: str | None = None) -> None:
+        """Store *message* and answer it through *reply* in the background.
+
+        Returns once the platform may be told that the message has arrived: it is stored, or was stored
+        before, is not meant for the bot, or was refused.  *cursor* is how far the platform has then been
+        read, and is saved in the same transaction.  Raises StoreError when it could not be stored.
+        """
+
+    async def cursor(self, platform: str, bot: str) -> str | None:
+        """Return how far *bot* has read *platform*, as it was last saved, or None."""
+
+    async def save_cursor(self, platform: str, bot: str, position: str) -> None:
+        """Save how far *bot* has read *platform*; raises StoreError."""
+
     async def stop(self, message: Message) -> bool:
         """Cancel what is being generated in the message's conversation; tell whether anything was."""
 
@@ -168,6 +182,17 @@ class ChatService(Protocol):
 
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """An adapter that can finish answers which an earlier process began."""
+
+    def reply(self, message: Message, receipts: Sequence[str]) -> Reply:
+        """Return where the answer to *message* is to be shown; *receipts* of it are on the platform already.
+
+        Called before the adapter serves, too; what is called on the reply then waits until it can be done.
+        """
 
 
 class Adapter(Protocol):
