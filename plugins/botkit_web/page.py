@@ -5,6 +5,7 @@ NiceGUI keeps its state in its own module, so a process serves the page once at 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -49,7 +50,10 @@ async def serving_page(site: FastAPI, service: ChatService) -> AsyncIterator[Non
     async with AsyncExitStack() as stack:
         # The framework's own end does not come if an exception passes through its context.
         lifespan = site.router.lifespan_context(site)
-        await lifespan.__aenter__()
+        with warnings.catch_warnings():
+            # It looks for its server among all objects of the process, and some of them warn when touched.
+            warnings.simplefilter("ignore")
+            await lifespan.__aenter__()
         stack.push_async_callback(lifespan.__aexit__, None, None, None)
         stack.push_async_callback(core.sio.shutdown)
         stack.callback(_delete_clients)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -346,3 +347,16 @@ async def test_stopping_with_open_pages_takes_little_time_and_loses_no_answer(
             await tab.visit()
             await tab.listed.first.click()
             await expect(tab.answers).to_have_text([" ".join(["word"] * 30)])
+
+
+async def test_the_page_starts_beside_objects_that_warn_when_they_are_touched(tmp_path: Path) -> None:
+    class Deprecated:
+        @property  # type: ignore[misc]
+        def __class__(self) -> type:
+            warnings.warn("old", FutureWarning, stacklevel=2)
+            return Deprecated
+
+    kept = [Deprecated()]
+
+    async with running_site(tmp_path, overrides=PAGE):
+        assert kept
