@@ -61,6 +61,7 @@ class Intake:
         elif press.message is not None and press.data == REGENERATE:
             message = replace(press.message, sent_at=self._service.clock.now())
             await self._service.accept(message, self._reply(message))
+            self._spawn(self._calls.take_buttons(Spot.of_event(message.event_id)))
             text = ""
         self._spawn(self._answer_press(press.id, text))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Spot:
     """A message by its place.  Its event id has all of it, so that an answer finds back after a restart.
 
-    Message ids are unique in their chat only.  ``press`` is the id of a press of a button under the message.
+    Message ids are unique in their chat only.  ``press`` tells apart what buttons under the message say.
     """
 
     chat_id: int

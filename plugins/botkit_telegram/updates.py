@@ -83,8 +83,10 @@ class Reader:
         spot = _spot(raw.message)
         origin = parent(raw.message)
         root = self._trees.grow(spot.chat_id, spot.message_id, origin.message_id if origin else None)
+        # An answer is written anew once, however often the button is pressed: the new one has its own button.
+        press = REGENERATE if raw.data == REGENERATE else raw.id
         message = Message(
-            event_id=Spot(spot.chat_id, spot.message_id, spot.thread_id, raw.id).event_id,
+            event_id=Spot(spot.chat_id, spot.message_id, spot.thread_id, press).event_id,
             conversation=self._key(spot),
             sender=_account(raw.sender),
             text=f"/{REGENERATE}" if raw.data == REGENERATE else "/stop",

@@ -189,9 +189,9 @@ def test_a_press_says_what_the_person_might_have_typed() -> None:
     assert isinstance(press, Press)
     assert press.message is not None
     assert (press.message.text, press.message.sender.id) == ("/regenerate", "7")
-    assert press.message.event_id == "7/5//abc"
+    assert press.message.event_id == "7/5//regenerate"
     assert press.message.reply_to == "7/4"
-    assert Spot.of_event(press.message.event_id) == Spot(7, 5, None, "abc")
+    assert Spot.of_event(press.message.event_id) == Spot(7, 5, None, "regenerate")
 
 
 def test_event_ids_find_back() -> None:
