@@ -15,12 +15,14 @@ from botkit.errors import BotkitError, StoreError
 from botkit.protocols import ChatService, Reply
 from botkit.types import Message
 from botkit_discord.client import BotClient
+from botkit_discord.controls import offer_commands
 from botkit_discord.events import PLATFORM, EventName
 from botkit_discord.failures import FOREIGN, config_error
 from botkit_discord.intake import Intake
+from botkit_discord.interactions import Interactions
 from botkit_discord.journal import Journal, Session
 from botkit_discord.line import Line
-from botkit_discord.reply import DiscordReply
+from botkit_discord.reply import DiscordReply, InteractionReply
 from botkit_discord.settings import DiscordSettings
 
 log = structlog.get_logger(__name__)
@@ -39,7 +41,9 @@ class DiscordAdapter:
         self._settings, self._token = settings, settings.bot_token()
         self._clock = SystemClock()
         self._line = Line(self._clock)
+        self._has_started = False
         self._intake: Intake | None = None
+        self._interactions: Interactions | None = None
         self._taking: asyncio.Task[None] | None = None
 
     def reply(self, message: Message, receipts: Sequence[str]) -> Reply:
@@ -55,7 +59,9 @@ class DiscordAdapter:
         n_failed = 0
         try:
             while True:
-                client = BotClient(self._settings, self._clock, session, self._put)
+                client = BotClient(
+                    self._settings, self._clock, session, self._put, self._press, self._command
+                )
                 error = await self._serve_watched(client, service, started)
                 if error is not None and (wrong := config_error(error)) is not None:
                     raise wrong from None
@@ -93,9 +99,10 @@ class DiscordAdapter:
             journal = Journal.parse(position, service.clock.now())
             client.session = journal.session
             self._intake = Intake(service, self._settings, self._line, journal, bot, self._reply_to)
+            self._interactions = Interactions(service, self._intake, bot, self._place_of_answer)
             self._taking = asyncio.create_task(self._intake.run())
         await self._line.connect(client)
-        announcing = asyncio.create_task(_announce(client, bot, started))
+        announcing = asyncio.create_task(self._announce(client, started))
         try:
             await client.connect()
         finally:
@@ -104,6 +111,27 @@ class DiscordAdapter:
     def _put(self, arrival: Any) -> None:
         assert self._intake is not None, "nothing arrives before the login"
         self._intake.put(arrival)
+
+    async def _announce(self, client: BotClient, started: Callable[[str], None]) -> None:
+        """Tell the operator, at the first time, and Discord what commands there are."""
+        await client.served.wait()
+        if not self._has_started:
+            self._has_started = True
+            started(f"{client.user}")
+        await offer_commands(client.tree)
+
+    async def _press(self, interaction: discord.Interaction) -> None:
+        if self._interactions is not None:
+            await self._interactions.press(interaction)
+
+    async def _command(self, interaction: discord.Interaction, line: str) -> None:
+        if self._interactions is not None:
+            await self._interactions.command(interaction, line)
+
+    def _place_of_answer(self, message: Message, interaction: discord.Interaction | None) -> Reply:
+        if interaction is None:
+            return self._reply_to(message)
+        return InteractionReply(interaction, self._line, self._clock, EventName.parse(message.event_id))
 
     def _reply_to(
         self, message: Message, *, receipts: Sequence[str] = (), is_resumed: bool = False
@@ -114,7 +142,7 @@ class DiscordAdapter:
             EventName.parse(message.event_id),
             receipts=receipts,
             is_resumed=is_resumed,
-            has_buttons=self._settings.buttons and not message.text.lstrip().startswith("/"),
+            has_buttons=self._settings.buttons and _is_answered_by_the_model(message.text),
         )
 
     def _session_after(self, client: BotClient) -> Session | None:
@@ -136,11 +164,6 @@ class DiscordAdapter:
                 log.warning("cursor_not_saved", error=error.line())
 
 
-async def _announce(client: BotClient, bot: discord.abc.User, started: Callable[[str], None]) -> None:
-    await client.served.wait()
-    started(f"{bot} ({bot.id})")
-
-
 async def _close(client: BotClient) -> None:
     """Close *client*; a peer that does not answer is not waited for."""
     with suppress(*FOREIGN):
@@ -151,3 +174,7 @@ async def _close(client: BotClient) -> None:
 def _log_end(error: BaseException | None, back_off_s: float) -> None:
     reason = error.line() if isinstance(error, BotkitError) else type(error).__name__
     log.error("client_ended", error=reason, back_off_s=back_off_s, exc_info=error)
+
+
+def _is_answered_by_the_model(text: str) -> bool:
+    return not text.lstrip().startswith("/") or text.strip() == "/regenerate"

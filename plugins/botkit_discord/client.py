@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from botkit.protocols import Clock
+from botkit_discord.controls import Act, add_commands
 from botkit_discord.failures import config_error
 from botkit_discord.intake import Arrival, NewSession
 from botkit_discord.journal import Session
@@ -32,7 +33,10 @@ KEEP_SESSION = 4000
 
 
 class BotClient(discord.Client):
-    """One connection; *put* is called with each message, and with each session that begins at nothing.
+    """One connection to Discord, as one bot.
+
+    *put* is called with each message, and with each session that begins at nothing; *press* with what is done
+    with buttons; *command* with what is asked by slash commands.
 
     discord.py opens every first connection with a new session, and ends the session when it closes.  This
     client resumes *session* where there is one, and leaves it open.  It serves once: after an error that
@@ -45,6 +49,8 @@ class BotClient(discord.Client):
         clock: Clock,
         session: Session | None,
         put: Callable[[Arrival | NewSession], None],
+        press: Callable[[discord.Interaction], Awaitable[None]],
+        command: Act,
     ) -> None:
         """Make ready to log in."""
         super().__init__(
@@ -55,26 +61,28 @@ class BotClient(discord.Client):
             max_ratelimit_timeout=LONGEST_PAUSE_S,
         )
         self.session = session
-        self._clock, self._put = clock, put
+        self._clock, self._put, self._press = clock, put, press
         self._gateway = yarl.URL(settings.gateway_url)
         self._ended = asyncio.Event()
         self._is_first_identify = True
         self.served = asyncio.Event()
+        self.tree = add_commands(self, command)
         point(self, settings.api_base)
 
     async def connect(self, *, reconnect: bool = True) -> None:
         """Serve until closed.  Raises what no new connection of this client can mend."""
         n_failed = 0
-        while not self.is_closed():
+        while not self._ended.is_set():
             is_resuming = self.session is not None
             try:
                 await self._open()
                 while True:
-                    await self.ws.poll_event()
-                    self._note_session()
+                    await self._poll()
                     n_failed = 0
             except ReconnectWebSocket as request:
                 self.dispatch("disconnect")
+                if self._ended.is_set():
+                    return
                 if request.resume:
                     self._note_session()
                 else:
@@ -85,7 +93,7 @@ class BotClient(discord.Client):
                 n_failed += 1
             except (OSError, aiohttp.ClientError, discord.ConnectionClosed) as error:
                 self.dispatch("disconnect")
-                if self.is_closed():
+                if self._ended.is_set():
                     return
                 if config_error(error) is not None:
                     raise
@@ -107,6 +115,11 @@ class BotClient(discord.Client):
         elif event in ("ready", "resumed"):
             self.served.set()
         super().dispatch(event, *args, **kwargs)
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Hand on what is done with buttons; commands go to the command tree."""
+        if interaction.type is discord.InteractionType.component:
+            await self._press(interaction)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Keep the pace at which Discord lets a bot begin sessions."""
@@ -144,6 +157,13 @@ class BotClient(discord.Client):
             resume=session is not None,
         )
         self.ws = await asyncio.wait_for(opening, HANDSHAKE_S)
+
+    async def _poll(self) -> None:
+        """Take one event.  One that discord.py fails at counts as taken, or it would come again for ever."""
+        try:
+            await self.ws.poll_event()
+        finally:
+            self._note_session()
 
     def _note_session(self) -> None:
         """Keep what the session could be resumed from, now."""

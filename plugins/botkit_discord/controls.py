@@ -1,18 +1,36 @@
-"""The buttons under an answer.
+"""What is under an answer and before it: the buttons, and the commands that Discord offers by name.
 
-They carry all they need in their ``custom_id``, so one that was shown by an earlier process works as well.
+Buttons carry all they need in their ``custom_id``, so one that an earlier process showed works as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import discord
-from discord import ui
+import structlog
+from discord import app_commands, ui
+
+from botkit_discord.failures import FOREIGN, platform_error
+
+log = structlog.get_logger(__name__)
 
 STOP, REGENERATE = "botkit:stop", "botkit:regenerate"
+COMMANDS = {
+    "help": "show what I understand",
+    "reset": "forget the conversation so far",
+    "model": "show the model, or choose another",
+    "stop": "stop the answer that is being written",
+    "regenerate": "write the last answer anew",
+}
+
+Act = Callable[[discord.Interaction, str], Awaitable[None]]
+"""Does what a line such as ``/model echo`` says."""
 
 
 def buttons(*, final: bool) -> ui.View:
-    """Return the buttons for an answer that is written, or *final*."""
+    """Return the buttons for an answer that is being written, or is *final*."""
     view = ui.View(timeout=None)
     if final:
         view.add_item(ui.Button(label="Regenerate", custom_id=REGENERATE))
@@ -24,8 +42,51 @@ def buttons(*, final: bool) -> ui.View:
 
 
 def pressed(interaction: discord.Interaction) -> str | None:
-    """Return which of our buttons was pressed, or None if it is something else."""
-    if interaction.type is not discord.InteractionType.component or not interaction.data:
-        return None
-    name = interaction.data.get("custom_id")
+    """Return the ``custom_id`` of what was pressed, if it is one of our buttons."""
+    data: Any = interaction.data or {}
+    name = data.get("custom_id")
     return name if name in (STOP, REGENERATE) else None
+
+
+def add_commands(client: discord.Client, act: Act) -> app_commands.CommandTree[Any]:
+    """Let *client* understand the commands; *act* does what they say."""
+    tree = app_commands.CommandTree(client)
+    for name, summary in COMMANDS.items():
+        callback = _with_model(act) if name == "model" else _plain(name, act)
+        command: Any = app_commands.Command(name=name, description=summary, callback=callback)
+        tree.add_command(command)
+    return tree
+
+
+async def offer_commands(tree: app_commands.CommandTree[Any]) -> None:
+    """Tell Discord of the commands, unless it knows them as they are: it takes few changes a day."""
+    try:
+        known = {one.name: (one.description, _options(one)) for one in await tree.fetch_commands()}
+        ours: list[Any] = tree.get_commands()
+        wanted = {one.name: (one.description, _options(one)) for one in ours}
+        if known != wanted:
+            await tree.sync()
+            log.info("commands_offered", n_commands=len(wanted))
+    except FOREIGN as error:
+        log.warning("commands_not_offered", error=platform_error(error, "offering the commands").line())
+
+
+def _options(command: Any) -> tuple[tuple[str, bool], ...]:
+    return tuple(
+        (one.name, bool(one.required)) for one in getattr(command, "parameters", None) or command.options
+    )
+
+
+def _plain(name: str, act: Act) -> Any:
+    async def callback(interaction: discord.Interaction) -> None:
+        await act(interaction, f"/{name}")
+
+    return callback
+
+
+def _with_model(act: Act) -> Any:
+    @app_commands.describe(name="the model to use from now on")
+    async def callback(interaction: discord.Interaction, name: str | None = None) -> None:
+        await act(interaction, f"/model {name or ''}".rstrip())
+
+    return callback

@@ -21,7 +21,7 @@ from botkit_discord.backfill import missed
 from botkit_discord.events import is_talk, message_of
 from botkit_discord.journal import Journal, Session
 from botkit_discord.line import Line
-from botkit_discord.places import Places
+from botkit_discord.places import Place, Places
 from botkit_discord.settings import DiscordSettings
 from botkit_discord.trees import ReplyTrees
 
@@ -65,17 +65,12 @@ class Intake:
         """Take in for *bot*, from where *journal* ends; *reply_to* gives the place of an answer."""
         self._service, self._settings, self._line = service, settings, line
         self._journal, self._bot, self._reply_to = journal, bot, reply_to
-        self._places = Places(line)
-        self._trees = ReplyTrees(line, ask=service.settings.chat.scope == "reply")
+        self.places = Places(line)
+        self.trees = ReplyTrees(line, ask=service.settings.chat.scope == "reply")
         self._arrived: asyncio.Queue[Arrival | NewSession] = asyncio.Queue()
         self._to_catch_up: NewSession | None = None
         self._session = journal.session
         self._has_unstored = False
-
-    @property
-    def places(self) -> Places:
-        """The places of channels."""
-        return self._places
 
     @property
     def is_behind(self) -> bool:
@@ -147,11 +142,14 @@ class Intake:
         await self.save()
 
     async def _take(self, event: discord.Message, *, is_noted: bool) -> None:
-        place = await self._places.of(event.channel)
+        is_private = event.channel.id in self._journal.private
+        place = (
+            Place(str(event.channel.id), private=True) if is_private else await self.places.of(event.channel)
+        )
         self._has_unstored = True
         if is_noted:
             self._journal.note(event.channel.id, event.id, private=place.private)
-        root = await self._trees.root(event)
+        root = await self.trees.root(event)
         if is_talk(event):
             message = message_of(event, self._bot, place, root=root)
             await self.accept(message, self._reply_to(message))

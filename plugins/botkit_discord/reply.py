@@ -167,3 +167,24 @@ class DiscordReply:
 
     def _view(self, *, final: bool) -> dict[str, Any]:
         return {"view": buttons(final=final)} if self._has_buttons else {}
+
+
+class InteractionReply(DiscordReply):
+    """Where the answer to a slash command is shown: in place of "thinking", then as any other.
+
+    Discord takes the first message for a quarter of an hour; the others are plain messages of the channel.
+    """
+
+    def __init__(self, interaction: discord.Interaction, *arguments: Any, **options: Any) -> None:
+        """Answer *interaction*, which was deferred; the rest is a DiscordReply's."""
+        super().__init__(*arguments, **options)
+        self._interaction = interaction
+
+    async def _post(self, text: str, nonce: str, *, final: bool) -> str:
+        if self._n_sent:
+            return await super()._post(text, nonce, final=final)
+
+        async def answer(_: discord.Client) -> discord.InteractionMessage:
+            return await self._interaction.edit_original_response(content=text, allowed_mentions=NOBODY)
+
+        return str((await self._line.call("answering a command", answer)).id)
