@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -60,7 +60,7 @@ class TelegramAdapter:
             started(line)
             await Poller(self._client, intake, self._clock).run()
 
-    def reply(self, message: Message, receipts: tuple[str, ...]) -> Reply:
+    def reply(self, message: Message, receipts: Sequence[str]) -> Reply:
         """Return the place where the answer to *message*, begun by an earlier process, is finished."""
         return reply_to(message, self._calls)
 

@@ -17,7 +17,7 @@ from telegram import Bot, User
 from telegram.error import ChatMigrated, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from botkit.errors import PlatformError
+from botkit.errors import ConfigError, PlatformError
 from botkit.protocols import Clock
 from botkit_telegram.budget import Budget
 from botkit_telegram.failures import MISBEHAVIOUR, had_no_effect, retry_after_s, translated, wrong_token
@@ -88,12 +88,15 @@ class Client:
 
     async def open(self) -> None:
         """Connect.  Raises ConfigError for a token that Telegram does not know, else PlatformError."""
+        failure: ConfigError | PlatformError | None = None
         try:
             await self.bot.initialize()
         except InvalidToken:
-            raise wrong_token() from None
+            failure = wrong_token()
         except MISBEHAVIOUR as error:
-            raise self.translated(error, "getMe") from None
+            failure = self.translated(error, "getMe")
+        if failure is not None:
+            raise failure  # out here, where the library's error with the token in it is no context of it
         self._ready.set()
 
     async def aclose(self) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 from telegram.error import BadRequest, Forbidden, InvalidToken, RetryAfter, TelegramError, TimedOut
 
-from botkit.errors import ConfigError, PlatformError
+from botkit.errors import ConfigError, PlatformError, Undeliverable
 
 MAX_REASON_CHARACTERS = 200
 WRONG_TOKEN = "Telegram does not know the token in adapters.telegram.token"  # noqa: S105
@@ -15,6 +15,13 @@ WRONG_TOKEN = "Telegram does not know the token in adapters.telegram.token"  # n
 MISBEHAVIOUR = (TelegramError, KeyError, TypeError, ValueError, AttributeError)
 """What the library raises: its own errors, and whatever an answer that makes no sense leads to."""
 
+_CLOSED_FOR_EVER = (
+    "chat not found",
+    "chat_write_forbidden",
+    "group chat was deactivated",
+    "not enough rights to send",
+    "have no rights to send",
+)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -24,14 +31,19 @@ def wrong_token() -> ConfigError:
 
 
 def translated(error: Exception, action: str, token: str) -> PlatformError:
-    """Return *error*, which happened while doing *action* (``sendMessage``), in one line without *token*."""
+    """Return *error*, which happened while doing *action* (``sendMessage``), in one line without *token*.
+
+    Undeliverable where no other try will go better.
+    """
     if isinstance(error, InvalidToken):
         return PlatformError(WRONG_TOKEN)  # the library's own text quotes the token
     if not isinstance(error, TelegramError):
         return PlatformError(f"Telegram answered {action} with something that makes no sense")
     reason = masked(str(error), token)[:MAX_REASON_CHARACTERS]
     if isinstance(error, Forbidden):
-        return PlatformError(f"Telegram does not let the bot in ({action}): {reason}")
+        return Undeliverable(f"Telegram does not let the bot in ({action}): {reason}")
+    if says(error, *_CLOSED_FOR_EVER):
+        return Undeliverable(f"Telegram refused {action} for good: {reason}")
     if isinstance(error, TimedOut):
         return PlatformError(f"Telegram did not answer {action} in time")
     return PlatformError(f"Telegram failed at {action}: {reason}")
