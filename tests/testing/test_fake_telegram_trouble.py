@@ -12,7 +12,7 @@ os.environ.setdefault("PTB_TIMEDELTA", "1")
 import pytest
 from aiohttp import web
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, ReplyParameters, Update
-from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, NetworkError, RetryAfter
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, NetworkError, RetryAfter, TimedOut
 from telegram.request import HTTPXRequest
 
 from botkit.testing.clock import ManualClock
@@ -206,6 +206,28 @@ async def test_a_call_is_held_after_its_effect(telegram: FakeTelegram, bot: Bot,
     assert (await sending).text == "there already"
 
 
+async def test_an_answer_comes_too_late_though_the_message_is_there(
+    telegram: FakeTelegram, bot: Bot, chat: Chat
+) -> None:
+    telegram.slow("sendMessage", 30, after_effect=True)
+
+    with pytest.raises(TimedOut):
+        await bot.send_message(chat.id, "there", read_timeout=0.05)
+
+    assert [message.text for message in telegram.answers(chat)] == ["there"]
+
+
+async def test_a_poll_that_waits_is_cut_when_the_platform_goes_down(telegram: FakeTelegram, bot: Bot) -> None:
+    poll = asyncio.create_task(bot.get_updates(timeout=30))
+    await telegram.wait_for(lambda: telegram.calls_of("getUpdates"))
+
+    await telegram.stop()
+
+    with pytest.raises(NetworkError) as raised:
+        await poll
+    assert not isinstance(raised.value, BadRequest)
+
+
 async def test_flood_control_asks_to_wait_and_then_lets_through() -> None:
     clock = ManualClock()
     telegram = FakeTelegram(clock, flood=Flood(group_burst=2, group_per_s=0.1))
@@ -391,6 +413,16 @@ async def test_a_webhook_gets_updates_in_order_and_again_until_it_takes_them(
         assert (await bot.get_webhook_info()).url == ""
 
 
+async def test_a_webhook_ends_the_poll_that_waits(telegram: FakeTelegram, bot: Bot) -> None:
+    poll = asyncio.create_task(bot.get_updates(timeout=30))
+    await telegram.wait_for(lambda: telegram.calls_of("getUpdates"))
+
+    await bot.set_webhook("https://example.org/hook")
+
+    with pytest.raises(Conflict, match="terminated by setWebhook"):
+        await poll
+
+
 async def test_a_webhook_may_answer_with_a_method(
     telegram: FakeTelegram, bot: Bot, chat: Chat, ann: User
 ) -> None:
@@ -405,5 +437,5 @@ async def test_a_webhook_may_answer_with_a_method(
 
 
 async def test_a_webhook_must_be_secure_unless_it_is_on_this_machine(bot: Bot) -> None:
-    with pytest.raises(BadRequest, match="(?i)an https url must be provided"):
+    with pytest.raises(BadRequest, match=r"(?i)an https url must be provided"):
         await bot.set_webhook("http://example.org/hook")

@@ -49,9 +49,11 @@ class Server:
         self.gates: list[Gate] = []
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._closing = False
 
     async def start(self) -> None:
         """Open the socket: a free port at first, the same one later."""
+        self._closing = False
         application = web.Application(client_max_size=MAX_REQUEST_BYTES)
         application.router.add_route("*", "/bot{token:[^/]+}/{method}", self._on_call)
         application.router.add_get("/file/bot{token:[^/]+}/{path:.+}", self._on_file)
@@ -64,6 +66,7 @@ class Server:
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
+        self._closing = True
         for account in self.accounts.values():
             account.updates.interrupt()
         if self._runner is not None:
@@ -114,14 +117,20 @@ class Server:
         fault = self.faults.take(method, params.text("chat_id"))
         await self._wait_at_gates(method, after_effect=False)
         if fault is not None and not fault.after_effect:
-            return await self._failed(fault)
+            await self._clock.sleep(fault.delay_s)
+            if fault.status != web.HTTPOk.status_code:
+                return _failed(fault)
+        answer: web.Response | None
         try:
             answer = _json(await self.answer(bot, method, params))
         except Refused as refusal:
             answer = _json(refusal)
         self._bell.ring()
         await self._wait_at_gates(method, after_effect=True)
-        return answer if fault is None else await self._failed(fault)
+        if fault is not None and fault.after_effect:
+            await self._clock.sleep(fault.delay_s)
+            answer = answer if fault.status == web.HTTPOk.status_code else _failed(fault)
+        return None if self._closing else answer
 
     async def _wait_at_gates(self, method: str, *, after_effect: bool) -> None:
         for gate in self.gates:
@@ -129,15 +138,6 @@ class Server:
                 passing = gate.pass_through()
                 self._bell.ring()
                 await passing
-
-    async def _failed(self, fault: Fault) -> web.Response | None:
-        if fault.delay_s:
-            await self._clock.sleep(fault.delay_s)
-        if fault.cut:
-            return None
-        if fault.body is not None:
-            return web.Response(status=fault.status, text=fault.body, content_type="text/html")
-        return _json(fault.refusal())
 
     async def _on_file(self, request: web.Request) -> web.Response:
         file = self._world.files.get(request.match_info["path"].rpartition("/")[2])
@@ -147,6 +147,14 @@ class Server:
 
     async def _on_nothing(self, request: web.Request) -> web.Response:
         return _json(Refused(404))
+
+
+def _failed(fault: Fault) -> web.Response | None:
+    if fault.cut:
+        return None
+    if fault.body is not None:
+        return web.Response(status=fault.status, text=fault.body, content_type="text/html")
+    return _json(fault.refusal())
 
 
 def _json(answer: Any) -> web.Response:

@@ -37,6 +37,10 @@ class Trouble(Platform):
         self._server.faults.coming.append(fault)
         return fault
 
+    def slow(self, method: str, seconds: float, *, times: int = 1, after_effect: bool = False) -> Fault:
+        """Let calls of *method* go well, but *seconds* late: before or after they have their effect."""
+        return self.fail(method, status=200, delay_s=seconds, times=times, after_effect=after_effect)
+
     def hold(self, method: str, *, after_effect: bool = False) -> Gate:
         """Hold the calls of *method*, before or after they have their effect, until the gate is opened."""
         gate = Gate(method, after_effect=after_effect)

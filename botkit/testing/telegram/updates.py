@@ -14,6 +14,7 @@ from botkit.testing.telegram.world import Json
 FIRST_UPDATE_ID = 870_000_001
 MAX_BATCH = 100
 KEPT_S = 24 * 3600.0
+HOOK_TOOK_OVER = "Conflict: terminated by setWebhook request"
 UNASKED = frozenset(
     {"chat_member", "message_reaction", "message_reaction_count", "stopped_message_generation"}
 )
@@ -47,7 +48,7 @@ class UpdateQueue:
         self._swap: Entry | None = None
         self._swap_next = False
         self.allowed: frozenset[str] | None = None
-        self.handed_out: list[Json] = []
+        self._handed_out: dict[int, Json] = {}
 
     @property
     def pending(self) -> list[Json]:
@@ -95,7 +96,7 @@ class UpdateQueue:
     def again(self, n: int) -> None:
         """Hand out the last *n* updates once more under their old ids, though they are confirmed."""
         now_s = self._clock.monotonic()
-        again = [Entry(update, now_s, forced=True) for update in self.handed_out[-n:]]
+        again = [Entry(update, now_s, forced=True) for update in list(self._handed_out.values())[-n:]]
         self._entries = [*again, *self._entries]
         self._bell.ring()
 
@@ -120,15 +121,13 @@ class UpdateQueue:
         self._entries = [entry for entry in self._entries if entry.at_s >= oldest_s]
         chosen = self._entries[:limit]
         self._entries = [entry for entry in self._entries if not (entry.forced and entry in chosen)]
-        for entry in chosen:
-            if entry.update not in self.handed_out:
-                self.handed_out.append(entry.update)
+        self._handed_out.update({entry.id: entry.update for entry in chosen})
         return [entry.update for entry in chosen]
 
     async def poll(self, offset: int, limit: int, timeout_s: float) -> list[Json]:
         """Confirm by *offset*, then return what waits, waiting for something up to *timeout_s*.
 
-        Raises Refused when a later poll of the same bot takes over.
+        Raises Refused when a later poll of the same bot, or a webhook, takes over.
         """
         me = self._poller = object()
         self._bell.ring()
@@ -142,9 +141,9 @@ class UpdateQueue:
                 await asyncio.wait({end, self._bell.next_ring()}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             end.cancel()
-        raise Refused(409)
+        raise Refused(409, HOOK_TOOK_OVER if self._poller is None else "")
 
     def interrupt(self) -> None:
-        """End the poll that waits."""
+        """End the poll that waits: a webhook takes over."""
         self._poller = None
         self._bell.ring()
