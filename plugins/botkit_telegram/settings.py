@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from botkit.errors import ConfigError
 
 API = "https://api.telegram.org"
 HINT = "@BotFather gives one; set adapters.telegram.token or adapters.telegram.token_file"
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]{0,256}")
 
 
 class TelegramSettings(BaseModel):
@@ -30,7 +33,6 @@ class TelegramSettings(BaseModel):
     webhook_url: str = Field(default="", description="Webhook: the address that Telegram calls.")
     secret_token: SecretStr = Field(
         default=SecretStr(""),
-        pattern=r"^[A-Za-z0-9_-]{0,256}$",
         description="Webhook: what Telegram proves itself with; a fresh one for each start if empty.",
     )
 
@@ -40,6 +42,13 @@ class TelegramSettings(BaseModel):
         parts = urlsplit(value)
         if value and not (parts.scheme in ("http", "https") and parts.hostname):
             raise ValueError("it must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("secret_token")
+    @classmethod
+    def _is_allowed(cls, value: SecretStr) -> SecretStr:
+        if not _SECRET.fullmatch(value.get_secret_value()):
+            raise ValueError("it may have up to 256 letters, digits, underscores and hyphens")
         return value
 
     def read_token(self) -> str:

@@ -41,9 +41,17 @@ def overrides(telegram: FakeTelegram, *more: str, token: str = TOKEN) -> list[st
 
 @asynccontextmanager
 async def running(
-    telegram: FakeTelegram, data: Path, *more: str, backend: ScriptedBackend | None = None, **changed: Any
+    telegram: FakeTelegram,
+    data: Path,
+    *more: str,
+    backend: ScriptedBackend | None = None,
+    crash: bool = False,
+    **changed: Any,
 ) -> AsyncIterator[ScriptedBackend]:
-    """Run a bot while the context is open, as ``botkit run`` would; give its model."""
+    """Run a bot while the context is open, as ``botkit run`` would; give its model.
+
+    With *crash* it is dropped in the middle of what it does when the context closes.
+    """
     backend = backend or ScriptedBackend(SystemClock(), model="scripted")
     plugins = Plugins(
         backends={"scripted": BackendSpec("scripted", lambda _: backend)}, adapters={"telegram": spec()}
@@ -65,7 +73,8 @@ async def running(
         yield backend
     finally:
         served.cancel()
-        stop.set()
-        await asyncio.wait({task}, timeout=LIMIT_S)
+        if not crash:
+            stop.set()
+            await asyncio.wait({task}, timeout=LIMIT_S)
         task.cancel()
         await asyncio.wait({task})

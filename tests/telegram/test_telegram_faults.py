@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from botkit_telegram import receive, reply
 from structlog.testing import capture_logs
 from telegram_bots import LIMIT_S, TOKEN, running
 
 from botkit.clock import SystemClock
 from botkit.errors import ConfigError
 from botkit.testing.scripted import ScriptedBackend, words
-from botkit.testing.telegram import Account, Chat, FakeTelegram
+from botkit.testing.telegram import Chat, FakeTelegram
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Edit and try again at once: the pace is the core's and has tests of its own."""
-    limits = reply.TelegramReply.limits
-    values = {name: getattr(limits, name) for name in limits.__slots__} | {"edit_interval_s": 0.0}
-    monkeypatch.setattr(reply.TelegramReply, "limits", type(limits)(**values))
-    monkeypatch.setattr(receive, "BACK_OFF_S", (0.01,))
-    monkeypatch.setattr(receive, "CONFLICT_BACK_OFF_S", 0.01)
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[FakeTelegram]:
-    async with FakeTelegram() as fake:
-        yield fake
-
-
-@pytest.fixture(autouse=True)
-def bot(telegram: FakeTelegram) -> Account:
-    return telegram.add_bot(TOKEN)
+pytestmark = pytest.mark.usefixtures("quick", "bot")
 
 
 def texts(telegram: FakeTelegram, chat: Chat) -> list[str]:

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from botkit_telegram import reply
-from telegram_bots import LIMIT_S, TOKEN, running
+from telegram_bots import LIMIT_S, running
 
 from botkit.clock import SystemClock
 from botkit.testing.scripted import ScriptedBackend, words
 from botkit.testing.telegram import Account, Chat, FakeTelegram, Message
 
-
-@pytest.fixture(autouse=True)
-def _quick_edits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Edit at once: the pace is the core's and has tests of its own."""
-    limits = reply.TelegramReply.limits
-    quick = type(limits)(
-        **{name: getattr(limits, name) for name in limits.__slots__} | {"edit_interval_s": 0.0}
-    )
-    monkeypatch.setattr(reply.TelegramReply, "limits", quick)
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[FakeTelegram]:
-    async with FakeTelegram() as fake:
-        yield fake
-
-
-@pytest.fixture(autouse=True)
-def bot(telegram: FakeTelegram) -> Account:
-    return telegram.add_bot(TOKEN)
+pytestmark = pytest.mark.usefixtures("quick", "bot")
 
 
 def answered(telegram: FakeTelegram, chat: Chat, *texts: str) -> bool:
