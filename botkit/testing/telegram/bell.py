@@ -26,7 +26,7 @@ class Bell:
         self._waiting.append(one)
         return one
 
-    async def wait_for(self, condition: Callable[[], object], timeout_s: float) -> None:
+    async def wait_for(self, condition: Callable[[], object], timeout_s: float | None) -> None:
         """Return once *condition* holds, asking at every ring; raises TimeoutError after *timeout_s*."""
         async with asyncio.timeout(timeout_s):
             while not condition():

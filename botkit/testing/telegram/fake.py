@@ -24,8 +24,8 @@ class FakeTelegram(People, Trouble):
         """Return the messages of bots in *chat* as they stand."""
         return [message for message in self.messages(chat) if message.from_bot]
 
-    async def wait_for(self, condition: Callable[[], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Return once *condition* holds; raises TimeoutError after *timeout* real seconds.
+    async def wait_for(self, condition: Callable[[], object], timeout: float | None = 5.0) -> None:  # noqa: ASYNC109
+        """Return once *condition* holds; raises TimeoutError after *timeout* real seconds, if there is one.
 
         It is asked again whenever something happens on the platform, so it may only be about that.
         """
