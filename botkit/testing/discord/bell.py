@@ -1,0 +1,29 @@
+"""Tells whoever waits that something has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Bell:
+    """Rings at every change; who waits for a certain one looks again each time."""
+
+    def __init__(self) -> None:
+        """Begin silent."""
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def ring(self) -> None:
+        """Wake everybody."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+    async def wait_for(self, condition: Callable[[], object], timeout_s: float) -> None:
+        """Return once *condition* holds, asking at every ring; raises TimeoutError after *timeout_s*."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.append(one)
+                await one
