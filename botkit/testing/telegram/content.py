@@ -19,6 +19,7 @@ MAX_BUTTONS = 100
 _COMMAND = re.compile(r"(?<![\w/])/[A-Za-z0-9_]{1,32}(@\w+)?")
 _MENTION = re.compile(r"(?<!\w)@[A-Za-z]\w{2,31}")
 _LINK = re.compile(r"https?://[^\s]+")
+_ENTITY = {"type": str, "offset": int, "length": int}
 _FOUND = {"bot_command": _COMMAND, "mention": _MENTION, "url": _LINK}
 
 
@@ -52,7 +53,7 @@ def marked_text(
     elif mode:
         raise bad_request("unsupported parse_mode")
     else:
-        entities = params.data(entities_name, list, "entities") or []
+        entities = params.objects(entities_name, "entities") or []
     return _trimmed(text, _checked(text, entities))
 
 
@@ -69,6 +70,8 @@ def markup(params: Params) -> Json | None:
     if not found:
         return None
     rows = found.get("inline_keyboard", [])
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise bad_request("can't parse inline keyboard: expected an Array of Array")
     buttons = [button for row in rows for button in row]
     if len(buttons) > MAX_BUTTONS:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
@@ -79,8 +82,10 @@ def markup(params: Params) -> Json | None:
     return found
 
 
-def _check_button(button: Json) -> None:
-    if not button.get("text"):
+def _check_button(button: Any) -> None:
+    if not isinstance(button, dict):
+        raise bad_request("can't parse inline keyboard button: expected an Object")
+    if not isinstance(button.get("text"), str) or not button["text"]:
         raise bad_request("can't parse inline keyboard button: Text must be non-empty")
     if len(button.keys() - {"text", "style", "icon_custom_emoji_id"}) != 1:
         raise bad_request(
@@ -90,11 +95,11 @@ def _check_button(button: Json) -> None:
         raise bad_request("BUTTON_DATA_INVALID")
 
 
-def _checked(text: str, entities: list[Any]) -> list[Json]:
+def _checked(text: str, entities: list[Json]) -> list[Json]:
     end, edges = units(text), _edges(text)
     for entity in entities:
-        if not isinstance(entity, dict) or not {"type", "offset", "length"} <= entity.keys():
-            raise bad_request("can't parse entities: Can't parse MessageEntity")
+        if not all(isinstance(entity.get(key), kind) for key, kind in _ENTITY.items()):
+            raise bad_request("can't parse MessageEntity")
         first, last = entity["offset"], entity["offset"] + entity["length"]
         if first < 0 or entity["length"] <= 0 or last > end:
             raise bad_request(f"entity beginning at UTF-16 offset {first} ends after the end of the text")

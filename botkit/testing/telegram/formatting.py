@@ -19,6 +19,8 @@ MARKS = {"*": "bold", "_": "italic", "__": "underline", "~": "strikethrough", "|
 RESERVED = "_*[]()~`>#+-=|{}.!"
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z-]*)((?:\s[^<>]*)?)>")
+_TARGET = re.compile(r"\]\(((?:\\.|[^)\\])*)\)", re.DOTALL)
+_CHARACTER = re.compile(r"&(lt|gt|amp|quot|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _ATTRIBUTE = re.compile(r"([a-z-]+)\s*=\s*[\"']([^\"']*)[\"']")
 
 
@@ -63,7 +65,7 @@ def parse_html(source: str) -> tuple[str, list[Entity]]:
         if source[position] != "<":
             end = source.find("<", position)
             end = len(source) if end < 0 else end
-            text.parts.append(html.unescape(source[position:end]))
+            text.parts.append(_CHARACTER.sub(lambda found: html.unescape(found[0]), source[position:end]))
             position = end
             continue
         tag = _TAG.match(source, position)
@@ -172,7 +174,10 @@ def _code(text: _Text, position: int) -> int:
 
 
 def _link(text: _Text, position: int) -> int:
-    target = re.compile(r"\]\(((?:\\.|[^)\\])*)\)").match(text.source, position)
+    if not text.source.startswith("](", position):
+        text.open.pop()  # brackets without an address are not a link
+        return position + 1
+    target = _TARGET.match(text.source, position)
     if target is None:
         raise _wrong(f"Can't find end of a URL at byte offset {text.byte(position)}")
     text.end(url=re.sub(r"\\(.)", r"\1", target[1]))

@@ -82,13 +82,13 @@ def _sent(
 
 
 def _reply_target(chat: Chat, params: Params) -> int | None:
-    wanted = params.data("reply_parameters", dict, "reply parameters") or {}
-    target = wanted.get("message_id") or params.integer("reply_to_message_id")
+    wanted = Params(params.data("reply_parameters", dict, "reply parameters") or {})
+    target = wanted.integer("message_id") or params.integer("reply_to_message_id")
     if target is None:
         return None
-    replied = chat.messages.get(int(target))
+    replied = chat.messages.get(target)
     if replied is None or replied.deleted:
-        if wanted.get("allow_sending_without_reply") or params.flag("allow_sending_without_reply"):
+        if wanted.flag("allow_sending_without_reply") or params.flag("allow_sending_without_reply"):
             return None
         raise bad_request("message to be replied not found")
     return replied.id

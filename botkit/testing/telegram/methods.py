@@ -29,13 +29,13 @@ def get_me(world: World, bot: Account, params: Params) -> Json:
 
 def set_my_commands(world: World, bot: Account, params: Params) -> bool:
     """Replace the command menu of a scope and language."""
-    commands = params.data("commands", list, "commands") or []
+    commands = params.objects("commands", "commands") or []
     if len(commands) > MAX_COMMANDS:
         raise bad_request("BOT_COMMANDS_TOO_MUCH")
     for one in commands:
         if not COMMAND.fullmatch(str(one.get("command", "")).removeprefix("/")):
             raise bad_request("BOT_COMMAND_INVALID")
-        if not 1 <= len(one.get("description", "")) <= 256:
+        if not 1 <= len(str(one.get("description", ""))) <= 256:
             raise bad_request("BOT_COMMAND_DESCRIPTION_INVALID")
     bot.commands[_menu(params)] = commands
     return True
@@ -65,7 +65,7 @@ def set_webhook(world: World, bot: Account, params: Params) -> bool:
         raise bad_request("bad webhook: An HTTPS URL must be provided for webhook")
     if not SECRET.fullmatch(secret):
         raise bad_request("secret token contains unallowed characters")
-    bot.updates.allow(params.data("allowed_updates", list, "allowed updates"))
+    bot.updates.allow(params.strings("allowed_updates", "allowed updates"))
     if params.flag("drop_pending_updates"):
         bot.updates.drop_all()
     bot.hook = Hook(url, secret, params.integer("max_connections") or 40)
@@ -169,7 +169,7 @@ def answer_inline_query(world: World, bot: Account, params: Params) -> bool:
     query_id = params.text("inline_query_id")
     if query_id not in bot.answered_inline:
         raise bad_request("query is too old and response timeout expired or query ID is invalid")
-    bot.answered_inline[query_id] = params.data("results", list, "inline query results") or []
+    bot.answered_inline[query_id] = params.objects("results", "inline query results") or []
     return True
 
 

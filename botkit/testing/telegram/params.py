@@ -68,6 +68,20 @@ class Params:
             raise bad_request(f"can't parse {what} JSON object")
         return found
 
+    def objects(self, name: str, what: str) -> list[dict[str, Any]] | None:
+        """Return a list of objects given as JSON, or None; *what* names it in the refusal."""
+        found: list[Any] | None = self.data(name, list, what)
+        if found is not None and not all(isinstance(one, dict) for one in found):
+            raise bad_request(f"can't parse {what}: expected an Object")
+        return found
+
+    def strings(self, name: str, what: str) -> list[str] | None:
+        """Return a list of strings given as JSON, or None; *what* names it in the refusal."""
+        found: list[Any] | None = self.data(name, list, what)
+        if found is not None and not all(isinstance(one, str) for one in found):
+            raise bad_request(f"can't parse {what}: expected a String")
+        return found
+
     def upload(self, name: str) -> Upload | str | None:
         """Return the file given as *name*, or the id of one that the platform has."""
         if name in self._uploads:

@@ -110,6 +110,7 @@ class Platform:
     def _tell(self, chat: Chat, kind: str, message: Message) -> None:
         for account in self._server.accounts.values():
             is_in = chat.bot in (None, account.user) and account.user.id not in chat.refused_bots
+            is_in = is_in and account.user is not message.sender
             if is_in and _is_seen(account, message):
                 account.updates.put(kind, message.to_api())
         self._bell.ring()

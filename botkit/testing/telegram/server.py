@@ -87,7 +87,7 @@ class Server:
     async def _get_updates(self, bot: Account, params: Params) -> list[Json]:
         if bot.hook.url:
             raise Refused(409, WEBHOOK_IS_SET)
-        bot.updates.allow(params.data("allowed_updates", list, "allowed updates"))
+        bot.updates.allow(params.strings("allowed_updates", "allowed updates"))
         limit = params.integer("limit") or 100
         timeout_s = float(params.integer("timeout") or 0)
         return await bot.updates.poll(params.integer("offset") or 0, limit, timeout_s)
