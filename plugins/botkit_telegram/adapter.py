@@ -62,7 +62,7 @@ class TelegramAdapter:
 
     def reply(self, message: Message, receipts: Sequence[str]) -> Reply:
         """Return the place where the answer to *message*, begun by an earlier process, is finished."""
-        return reply_to(message, self._calls)
+        return reply_to(message, self._calls, receipts=receipts)
 
     async def _end_webhook(self) -> None:
         """Let updates wait to be fetched; those that wait already are kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,9 +80,15 @@ class Intake:
         task.add_done_callback(self._tasks.discard)
 
 
-def reply_to(message: Message, calls: Calls, reader: Reader | None = None) -> TelegramReply:
-    """Return the place for the answer to *message*; *reader* learns of our messages there."""
+def reply_to(
+    message: Message, calls: Calls, reader: Reader | None = None, receipts: Sequence[str] = ()
+) -> TelegramReply:
+    """Return the place for the answer to *message*; *reader* learns of our messages there.
+
+    *receipts* are of messages that are there already.
+    """
     spot = Spot.of_event(message.event_id)
     is_command = message.text.lstrip().startswith("/") and message.text != f"/{REGENERATE}"
     sent = None if reader is None else lambda receipt: reader.grow(spot, receipt)
-    return TelegramReply(calls, spot, regenerable=not is_command, sent=sent)
+    newest = int(receipts[-1]) if receipts else None
+    return TelegramReply(calls, spot, regenerable=not is_command, newest=newest, sent=sent)

@@ -12,6 +12,8 @@ from botkit_telegram.spot import Spot
 
 EDIT_INTERVAL_S = 1.2
 TYPING_INTERVAL_S = 4.0
+PLACEHOLDER = "\N{HORIZONTAL ELLIPSIS}"
+"""What a message says first: were it a part of the answer, a kill before its id is stored would double it."""
 
 
 class TelegramReply:
@@ -22,19 +24,27 @@ class TelegramReply:
         edit_interval_s=EDIT_INTERVAL_S,
         typing_interval_s=TYPING_INTERVAL_S,
         lasting=True,
+        placeholder=PLACEHOLDER,
     )
 
     def __init__(
-        self, calls: Calls, spot: Spot, *, regenerable: bool, sent: Callable[[int], None] | None = None
+        self,
+        calls: Calls,
+        spot: Spot,
+        *,
+        regenerable: bool,
+        newest: int | None = None,
+        sent: Callable[[int], None] | None = None,
     ) -> None:
         """Answer through *calls*; *regenerable* answers get a button to write them anew.
 
-        *sent* is told the id of each new message.
+        *newest* is the last message that an earlier process left of the answer; *sent* is told the id of
+        each new one.
         """
         self._sent = sent
         self._calls, self._spot = calls, spot
         self._written: Buttons = "written" if regenerable else "none"
-        self._newest: int | None = None
+        self._newest = newest
         self._moved: dict[str, int | None] = {}
 
     async def send(self, text: str, *, final: bool) -> str:

@@ -157,3 +157,20 @@ async def test_poison_and_unknown_updates_are_passed_over(
         await telegram.say(chat, anna, "still there?")
         await telegram.wait_for(lambda: answered(telegram, chat, "still there?"), LIMIT_S)
         await telegram.wait_for(lambda: bot.updates.pending == [], LIMIT_S)
+
+
+async def test_the_place_in_line_is_shown_in_the_message_of_the_answer(
+    telegram: FakeTelegram, tmp_path: Path
+) -> None:
+    anna, ben = telegram.user("Anna"), telegram.user("Ben")
+    first, second = telegram.private(anna), telegram.private(ben)
+    backend = ScriptedBackend(SystemClock(), slots=1)
+    backend.gate.clear()
+    async with running(telegram, tmp_path, backend=backend):
+        await telegram.say(first, anna, "one")
+        await telegram.say(second, ben, "two")
+        await telegram.wait_for(lambda: "You are next" in newest(telegram, second), LIMIT_S)
+        backend.gate.set()
+        await telegram.wait_for(lambda: answered(telegram, second, "two"), LIMIT_S)
+
+    assert len(telegram.answers(second)) == 1
