@@ -29,7 +29,7 @@ from botkit.errors import BotkitError, ConfigError, EnvironmentFailure, UnknownN
 from botkit.hookspecs import AdapterSpec
 from botkit.metrics import Metrics
 from botkit.plugins import Plugins
-from botkit.protocols import Adapter, Backend, Clock
+from botkit.protocols import Adapter, Backend, Clock, Reply, Resuming
 from botkit.store.address import default_url
 from botkit.store.conversations import ConversationStore
 from botkit.store.database import Database
@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 DRAIN_S = 3.0
 """How long running replies may finish after the signal to stop; the process is gone within ten seconds."""
+TERMINAL = "terminal"
+"""The platform of ``botkit chat``: nobody is there any more, so its open messages are only recorded."""
 ADAPTER_BACK_OFF_S = (1.0, 5.0, 15.0, 60.0)
 
 Announce = Callable[[str, str], None]
@@ -92,6 +94,7 @@ async def open_chat(
             clock=clock,
             observer=observer,
         )
+        stack.push_async_callback(pipeline.aclose)
         watching = asyncio.create_task(metrics.watch_loop(clock))
         stack.callback(watching.cancel)
         yield Chat(
@@ -144,9 +147,12 @@ async def _serve(
     chat: Chat, adapters: list[Adapter], not_serving: dict[str, str], announce: Announce
 ) -> None:
     """Finish what an earlier process left open, load the model, and keep the adapters running."""
+    by_platform = {adapter.name: adapter for adapter in adapters}
     async with asyncio.TaskGroup() as group:
-        for one in await chat.open_messages():
-            group.create_task(_resume(chat, one))
+        # They take their places before anything new comes in; those of other platforms stay open.
+        for one in await chat.open_messages({*by_platform, TERMINAL}):
+            adapter = by_platform.get(one.message.conversation.platform)
+            group.create_task(_resume(chat, one, adapter))
         group.create_task(_prepare(chat, announce))
         for adapter in adapters:
             group.create_task(_keep_running(adapter, chat, not_serving, announce))
@@ -158,9 +164,12 @@ async def _prepare(chat: Chat, announce: Announce) -> None:
     announce(f"model {model}", next((one.detail for one in chat.backends() if one.model == model), ""))
 
 
-async def _resume(chat: Chat, open_message: OpenMessage) -> None:
-    log.info("message_resumed", message_id=open_message.message_id, attempt=open_message.attempt)
-    await chat.resume(open_message, UnwatchedReply())
+async def _resume(chat: Chat, one: OpenMessage, adapter: Adapter | None) -> None:
+    log.info("message_resumed", message_id=one.message_id, attempt=one.attempt)
+    reply: Reply = UnwatchedReply()
+    if isinstance(adapter, Resuming):
+        reply = adapter.reply(one.message, one.answer.receipts)
+    await chat.resume(one, reply)
 
 
 async def _keep_running(

@@ -202,13 +202,17 @@ class Limits:
     """What a platform allows for replies; delivery reads this, so the core never asks which platform.
 
     ``max_units`` counts UTF-16 code units of one message (0: no limit).  ``edit_interval_s`` is the
-    shortest time between two edits of one message.
+    shortest time between two edits of one message.  ``lasting``: what is shown outlives this process, and
+    a later one can go on with it.
     """
 
     max_units: int = 0
     edit_interval_s: float = 0.0
     can_edit: bool = True
     typing_interval_s: float = 0.0
+    lasting: bool = False
+    placeholder: str = ""
+    """What a message says until its receipt is stored, where sending again would show it twice."""
 
 
 @dataclass(frozen=True, slots=True)

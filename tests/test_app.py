@@ -36,7 +36,7 @@ from botkit.store.database import Database
 from botkit.store.lock import FileLock
 from botkit.store.seal import Sealer
 from botkit.testing.scripted import RecordingReply, ScriptedBackend
-from botkit.types import ConversationKey, Message, Person
+from botkit.types import ConversationKey, Limits, Message, Person
 
 Started = Callable[[str], None]
 Life = Callable[[ChatService, Started], Awaitable[None]]
@@ -270,13 +270,7 @@ async def test_what_does_not_serve_is_not_ready(data: Path) -> None:
 
 
 async def test_what_an_earlier_process_left_open_is_answered(data: Path) -> None:
-    async with open_chat(settings(data), parts()):
-        pass
-    database = await Database.open(f"sqlite:///{data / 'botkit.db'}")
-    store = ConversationStore(database, Sealer.open(data, {}), SystemClock())
-    for number in range(3):
-        await store.append(message(f"hello {number}", event_id=str(number)))
-    await database.aclose()
+    await leave_open(data, "0", "1", "2")
     answered = asyncio.Event()
 
     async def look(service: ChatService, started: Started) -> None:
@@ -286,16 +280,62 @@ async def test_what_an_earlier_process_left_open_is_answered(data: Path) -> None
         answered.set()
         await asyncio.Event().wait()
 
-    async with running(settings(data), parts(FakeAdapter("looking", look))):
+    async with running(settings(data), parts(FakeAdapter(ROOM.platform, look))):
         await answered.wait()
 
     async with open_chat(settings(data), parts()) as chat:
-        assert await chat.open_messages() == []
+        assert await chat.open_messages({ROOM.platform}) == []
         conversation = await chat.conversation(ROOM)
     assert conversation is not None
     assert sorted(turn.text for turn in conversation.turns) == sorted(
         f"hello {number}" for number in (0, 0, 1, 1, 2, 2)
     )
+
+
+async def leave_open(data: Path, *event_ids: str) -> None:
+    """Leave messages behind as a killed process would."""
+    async with open_chat(settings(data), parts()):
+        pass
+    database = await Database.open(f"sqlite:///{data / 'botkit.db'}")
+    store = ConversationStore(database, Sealer.open(data, {}), SystemClock())
+    for event_id in event_ids:
+        await store.append(message(f"hello {event_id}", event_id=event_id))
+    await database.aclose()
+
+
+async def test_open_messages_of_a_platform_that_does_not_run_stay_open(data: Path) -> None:
+    await leave_open(data, "1")
+
+    async with running(settings(data), parts(FakeAdapter("elsewhere", serve))):
+        await asyncio.sleep(0)
+
+    async with open_chat(settings(data), parts()) as chat:
+        (left,) = await chat.open_messages({ROOM.platform})
+    assert left.attempt == 2
+
+
+async def test_an_adapter_shows_what_an_earlier_process_left_open(data: Path) -> None:
+    await leave_open(data, "1")
+    replies: list[RecordingReply] = []
+
+    class ResumingAdapter(FakeAdapter):
+        def reply(self, one: Message, receipts: Sequence[str]) -> RecordingReply:
+            assert receipts == ()
+            replies.append(RecordingReply(SystemClock(), Limits(lasting=True)))
+            return replies[-1]
+
+    async def until_shown(service: ChatService, started: Started) -> None:
+        started("here")
+        while not replies or not replies[0].final:
+            await asyncio.sleep(0)
+        shown.set()
+        await asyncio.Event().wait()
+
+    shown = asyncio.Event()
+    async with running(settings(data), parts(ResumingAdapter(ROOM.platform, until_shown))):
+        await shown.wait()
+
+    assert replies[0].text == "hello 1"
 
 
 async def test_a_running_answer_is_finished_before_the_end(data: Path) -> None:

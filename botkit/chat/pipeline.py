@@ -7,7 +7,7 @@ here; if the process ends in between, the message stays open in the store and ``
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from botkit.chat import commands
+from botkit.chat.delivery import Delivery, line_of, trace_of
 from botkit.chat.exchange import Exchange, is_refusal, new_id, public_text
 from botkit.chat.filters import FilterChain
 from botkit.chat.interrupt import Deadline, Interrupt
@@ -29,9 +30,8 @@ from botkit.errors import (
     BackendBusy,
     BotkitError,
     DeadlineExceeded,
-    PluginError,
+    QueueFull,
     StoreError,
-    UnknownNameError,
 )
 from botkit.protocols import Clock, Reply
 from botkit.types import ConversationKey, Message, Outcome, Sampling
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 5
-RECORD_BACK_OFF_S = (0.2, 1.0, 3.0)
 CANCEL_GRACE_S = 2.0
 
 
@@ -74,12 +73,14 @@ class Pipeline:
             deadline_s=settings.queue.deadline_s,
             reply_limit_s=settings.engine.reply_limit_s,
         )
+        self._delivery = Delivery(store, clock, observer)
         self._turnstile = Turnstile()
         self._interrupts: dict[ConversationKey, Interrupt] = {}
         self._n_active = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        self._answering: set[asyncio.Task[Any]] = set()
 
     async def receive(self, message: Message, reply: Reply) -> Outcome | None:
         """Take *message* through the walk; return its outcome.
@@ -88,38 +89,51 @@ class Pipeline:
         goes wrong with one message: the person is told.  Cancelling the caller's task leaves a stored
         message open.
         """
-        if not self._is_meant(message):
-            return None
-        message = replace(message, conversation=self.key(message))
         with self._active():
             try:
-                if commands.is_immediate(message.text):
-                    return await self._enter(message, reply)
-                async with self._turnstile.through(message.conversation):
-                    return await self._enter(message, reply)
+                if self._closing and self._is_meant(message):
+                    raise _closing_error()
+                exchange = await self._take(message, reply)
             except Exception as error:
                 return await self._turn_away(message, reply, error)
+            return None if exchange is None else await self._finish(exchange)
+
+    async def accept(self, message: Message, reply: Reply, cursor: str | None = None) -> None:
+        """Store *message*, and let its answer come in the background; see ``protocols.ChatService``.
+
+        While the bot is stopping, messages are stored and answered after the next start.
+        """
+        with self._active():
+            try:
+                exchange = await self._take(message, reply, cursor)
+            except StoreError:
+                raise
+            except Exception as error:
+                self._spawn(self._turn_away(message, reply, error))
+                return
+        if exchange is not None and not self._closing:
+            self._spawn(self._finish(exchange))
 
     async def resume(self, open_message: OpenMessage, reply: Reply) -> None:
         """Finish a message that an earlier process stored and left without an outcome.
 
-        One that was begun too often is recorded as failed, for it may be what ends the process.
+        An answer whose final text was stored is shown as it is.  A message that was begun too often is
+        recorded as failed, for it may be what ends the process.
         """
-        message = open_message.message
+        message, answer = open_message.message, open_message.answer
         with self._active():
+            live = self._delivery.live(open_message.message_id, open_message.attempt, reply, answer.receipts)
             try:
                 async with self._turnstile.through(message.conversation):
                     conversation = await self._store.history(open_message.message_id)
                     exchange = Exchange(
-                        open_message.message_id,
-                        open_message.attempt,
-                        message,
-                        conversation,
-                        LiveReply(reply, self._clock),
+                        open_message.message_id, open_message.attempt, message, conversation, live
                     )
-                    if open_message.attempt > MAX_ATTEMPTS:
+                    if answer.outcome is not None:
+                        await self._delivery.redeliver(exchange, answer)
+                    elif open_message.attempt > MAX_ATTEMPTS:
                         exchange.error = BotkitError(f"given up after {MAX_ATTEMPTS} attempts")
-                        await self._conclude(exchange)
+                        await self._delivery.conclude(exchange)
                     else:
                         await self._settle(exchange)
             except Exception as error:
@@ -148,6 +162,12 @@ class Pipeline:
             running.now()
         await self._until_idle(CANCEL_GRACE_S)
 
+    async def aclose(self) -> None:
+        """Cancel what still goes on in the background; its messages stay open, to be answered later."""
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+
     def _is_meant(self, message: Message) -> bool:
         """Tell whether the bot should answer; other bots never, or two bots might never end."""
         if message.sender.is_bot:
@@ -155,18 +175,47 @@ class Pipeline:
         answers_all = self._trigger == "always" and not commands.is_for_another_bot(message.text)
         return message.addressed or answers_all
 
-    async def _enter(self, message: Message, reply: Reply) -> Outcome | None:
-        if self._closing:
-            closing = BackendBusy("a message came while the bot was stopping")
-            closing.public = "I am restarting. Please try again in a moment."
-            raise closing
-        message = await self._filters.admit(message)
-        appended = await self._store.append(message)
+    async def _take(self, message: Message, reply: Reply, cursor: str | None = None) -> Exchange | None:
+        """Judge and store *message* (transaction 1); None when there is nothing to answer."""
+        if not self._is_meant(message):
+            return None
+        message = await self._filters.admit(replace(message, conversation=self.key(message)))
+        appended = await self._store.append(message, cursor=cursor)
         if not appended.is_new:
             return None
-        exchange = self._exchange(appended, message, LiveReply(reply, self._clock))
-        await self._settle(exchange)
-        return exchange.outcome
+        live = self._delivery.live(appended.message_id, appended.attempt, reply)
+        return self._exchange(appended, message, live)
+
+    async def _finish(self, exchange: Exchange) -> Outcome | None:
+        """Give a stored message its outcome, after those before it in its conversation.
+
+        None: the bot is stopping, and the message stays open for the next start.
+        """
+        key = exchange.message.conversation
+        with self._active():
+            try:
+                if commands.is_immediate(exchange.message.text):
+                    await self._settle(exchange)
+                    return exchange.outcome
+                must_wait = self._turnstile.is_busy(key)
+                async with self._turnstile.through(key):
+                    if self._closing and must_wait:
+                        return None
+                    if must_wait:  # what was said meanwhile belongs to the prompt
+                        exchange.conversation = await self._store.history(exchange.message_id)
+                    await self._settle(exchange)
+            except QueueFull as error:
+                exchange.error = error
+                await self._delivery.conclude(exchange)
+            except Exception as error:
+                return await self._turn_away(exchange.message, exchange.live.reply, error)
+            return exchange.outcome
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let *work* go on in a task of ours."""
+        task = asyncio.create_task(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     def _exchange(self, appended: Appended, message: Message, live: LiveReply) -> Exchange:
         return Exchange(appended.message_id, appended.attempt, message, appended.conversation, live)
@@ -190,7 +239,7 @@ class Pipeline:
         finally:
             del self._interrupts[exchange.message.conversation]
         exchange.interrupted = interrupt.happened and exchange.finish is None
-        await self._conclude(exchange)
+        await self._delivery.conclude(exchange)
 
     async def _generate(self, exchange: Exchange) -> None:
         exchange.model = model = exchange.conversation.model or self._router.default
@@ -221,64 +270,19 @@ class Pipeline:
             call = commands.Call(exchange.message, argument, exchange.conversation, desk)
             text = await command.run(call)
         except Exception as error:
-            self._log_failure(exchange, error)
+            self._delivery.log_failure(exchange, error)
             text = public_text(error, exchange.id)
         if text is not None:
-            await self._show_final(exchange, text)
-            await self._record_command(exchange, text)
+            await self._delivery.answer_command(exchange, text)
 
     async def _regenerate(self, exchange: Exchange) -> bool:
         """Answer the last message anew on the reply of the command *exchange*; False if there is none."""
         reopened = await self._store.reopen_last(exchange.message.conversation)
         if reopened is None:
             return False
-        await self._record_command(exchange, "")
+        await self._delivery.record_command(exchange, "")
         await self._answer(self._exchange(reopened, exchange.message, exchange.live))
         return True
-
-    async def _conclude(self, exchange: Exchange) -> None:
-        """Show the final text and record the outcome (transaction 2)."""
-        if exchange.error is not None:
-            self._log_failure(exchange, exchange.error)
-        text = exchange.final_text()
-        await self._show_final(exchange, text)
-        # An answer stopped before its first word is no turn: nothing was said.
-        said = text if exchange.text.strip() or not exchange.interrupted else ""
-        await self._record(exchange, exchange.outcome, said)
-        self._observer.outcome(exchange.outcome)
-
-    async def _show_final(self, exchange: Exchange, text: str) -> None:
-        try:
-            await exchange.live.finish(text)
-        except Exception as error:
-            self._log_failure(exchange, error)
-            exchange.error = exchange.error or error
-
-    async def _record_command(self, exchange: Exchange, text: str) -> None:
-        # Refused is the outcome of what never reached the model; the store keeps it out of later prompts.
-        await self._record(exchange, "refused", text)
-        self._observer.outcome("command")
-
-    async def _record(self, exchange: Exchange, outcome: Outcome, text: str) -> None:
-        """Record the outcome, trying again for a while; else the message stays open and is answered again."""
-        completion = exchange.completion(self._clock.monotonic())
-        for back_off_s in (*RECORD_BACK_OFF_S, None):
-            try:
-                await self._store.record(
-                    exchange.message_id,
-                    outcome=outcome,
-                    text=text,
-                    completion=completion,
-                    receipts=exchange.live.receipts,
-                    attempt=exchange.attempt,
-                )
-            except StoreError as error:
-                self._log_failure(exchange, error)
-                if back_off_s is not None:
-                    await self._clock.sleep(back_off_s)
-            else:
-                log.info("message_settled", id=exchange.id, outcome=outcome, message_id=exchange.message_id)
-                return
 
     async def _turn_away(self, message: Message, reply: Reply, error: Exception) -> Outcome:
         """Tell the person why their message could not be taken; nothing of it is left to record."""
@@ -288,17 +292,14 @@ class Pipeline:
             "message_turned_away",
             id=exchange_id,
             event_id=message.event_id,
-            error=_line(error),
-            exc_info=_trace(error),
+            error=line_of(error),
+            exc_info=trace_of(error),
         )
         self._observer.outcome(outcome)
         if message.addressed:
             with suppress(Exception):
                 await LiveReply(reply, self._clock).finish(public_text(error, exchange_id))
         return outcome
-
-    def _log_failure(self, exchange: Exchange, error: Exception) -> None:
-        log.warning("exchange_failed", id=exchange.id, error=_line(error), exc_info=_trace(error))
 
     @contextmanager
     def _active(self) -> Iterator[None]:
@@ -348,12 +349,7 @@ def _sampling(chosen: object) -> Sampling:
     return Sampling(**named)
 
 
-def _line(error: Exception) -> str:
-    if isinstance(error, UnknownNameError):
-        return f"unknown {error.kind}"  # the name is quoted from the message
-    return error.line() if isinstance(error, BotkitError) else f"{type(error).__name__}: {error}"
-
-
-def _trace(error: Exception) -> Exception | None:
-    """Return *error* if its traceback is wanted: nobody foresaw it, or a plugin's author will look for it."""
-    return None if isinstance(error, BotkitError) and not isinstance(error, PluginError) else error
+def _closing_error() -> BackendBusy:
+    error = BackendBusy("a message came while the bot was stopping")
+    error.public = "I am restarting. Please try again in a moment."
+    return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,7 +11,7 @@ from types import TracebackType
 import structlog
 
 from botkit.chat.split import split
-from botkit.errors import PlatformError
+from botkit.errors import PlatformError, Undeliverable
 from botkit.protocols import Clock, Reply
 from botkit.types import Place
 
@@ -20,6 +21,8 @@ MAX_FAILED_EDITS = 3
 EDIT_BACK_OFF_S = 0.5
 FINAL_BACK_OFF_S = (0.5, 1.0, 2.0, 4.0)
 EMPTIED = "\u2026"
+
+Noted = Callable[[tuple[str, ...]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -40,12 +43,20 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
     with its PlatformError.  ``finish``, after the block, brings the final text, exact and complete.
     """
 
-    def __init__(self, reply: Reply, clock: Clock) -> None:
-        """Show on *reply*; nothing is sent before the block is entered or ``finish`` is called."""
-        self._reply, self._clock = reply, clock
+    def __init__(
+        self, reply: Reply, clock: Clock, receipts: Sequence[str] = (), noted: Noted | None = None
+    ) -> None:
+        """Show on *reply*; nothing is sent before the block is entered or ``finish`` is called.
+
+        *receipts* are of messages that an earlier process has left of this answer: they are edited first.
+        *noted* is awaited with all receipts whenever there is a new one.
+        """
+        self.reply, self._clock, self._noted = reply, clock, noted
         self._limits = reply.limits
-        self._messages: list[_Shown] = []
+        self._messages = [_Shown(receipt, "", final=False) for receipt in receipts]
+        self._begins_empty = bool(self._limits.placeholder) and noted is not None
         self._text = ""
+        self._place: Place | None = None
         self._changed = asyncio.Event()
         self._closing = False
         self._calling = False
@@ -66,8 +77,13 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
 
     async def waiting(self, place: Place) -> None:
         """Show the place in line; a platform that fails to show it is only noted."""
+        if self._begins_empty:
+            # By the task that shows, which is not cancelled in the middle of a call when the wait is over.
+            self._place = place
+            self._changed.set()
+            return
         try:
-            await self._reply.waiting(place)
+            await self.reply.waiting(place)
         except PlatformError as error:
             log.warning("place_not_shown", error=error.line())
 
@@ -76,6 +92,8 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
         for back_off_s in (*FINAL_BACK_OFF_S, None):
             try:
                 await self._bring(text, final=True)
+            except Undeliverable:
+                raise
             except PlatformError as error:
                 if back_off_s is None:
                     raise
@@ -121,6 +139,8 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
             await self._pace()
             self._changed.clear()
             try:
+                if self._place is not None and not self._text.strip():
+                    await self._show_place(self._place)
                 await self._bring(self._text, final=False)
                 n_failed = 0
             except PlatformError as error:
@@ -134,7 +154,7 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
     async def _keep_typing(self) -> None:
         while not self._closing and not self._messages:
             try:
-                await self._reply.typing()
+                await self.reply.typing()
             except PlatformError as error:
                 log.debug("typing_not_shown", error=error.line())
             await self._clock.sleep(self._limits.typing_interval_s)
@@ -158,11 +178,32 @@ class LiveReply(AbstractAsyncContextManager["LiveReply"]):
         self._calling = True
         try:
             if message is None:
-                receipt = await self._reply.send(text, final=final)
-                self._messages.append(_Shown(receipt, text, final))
-            else:
-                await self._reply.edit(message.receipt, text, final=final)
+                message = await self._begin(text, final)
+            if message.text != text or message.final < final:
+                await self.reply.edit(message.receipt, text, final=final)
                 message.text, message.final = text, final
+        finally:
+            self._calling = False
+            self._next_call_s = self._clock.monotonic() + self._limits.edit_interval_s
+
+    async def _begin(self, text: str, final: bool) -> _Shown:
+        """Send a new message and note its receipt, where it must be before there is a word of the answer."""
+        if self._begins_empty:
+            text, final = self._limits.placeholder, False
+        message = _Shown(await self.reply.send(text, final=final), text, final)
+        self._messages.append(message)
+        if self._noted is not None:
+            await self._noted(self.receipts)
+        return message
+
+    async def _show_place(self, place: Place) -> None:
+        """Show the place in line in the message that the answer will be written into."""
+        await self._pace()
+        self._calling = True
+        try:
+            if not self._messages:
+                await self._begin(self._limits.placeholder, final=False)
+            await self.reply.waiting(place)
         finally:
             self._calling = False
             self._next_call_s = self._clock.monotonic() + self._limits.edit_interval_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -61,13 +61,25 @@ class Chat:
         """Answer *message* through *reply* and return its outcome; see ``Pipeline.receive``."""
         return await self._pipeline.receive(message, reply)
 
+    async def accept(self, message: Message, reply: Reply, *, cursor: str | None = None) -> None:
+        """Store *message* and answer it in the background; see ``Pipeline.accept``."""
+        await self._pipeline.accept(message, reply, cursor)
+
+    async def cursor(self, platform: str, bot: str) -> str | None:
+        """Return how far *bot* has read *platform*, or None."""
+        return await self._store.cursor(platform, bot)
+
+    async def save_cursor(self, platform: str, bot: str, position: str) -> None:
+        """Save how far *bot* has read *platform*."""
+        await self._store.save_cursor(platform, bot, position)
+
     async def resume(self, open_message: OpenMessage, reply: Reply) -> None:
         """Finish a message that was left open by an earlier process; see ``Pipeline.resume``."""
         await self._pipeline.resume(open_message, reply)
 
-    async def open_messages(self) -> list[OpenMessage]:
-        """Return what was stored and has no outcome, oldest first, each as a new attempt."""
-        return await self._store.open_messages()
+    async def open_messages(self, platforms: Collection[str]) -> list[OpenMessage]:
+        """Return what was stored of *platforms* and has no outcome, oldest first, each as a new attempt."""
+        return await self._store.open_messages(platforms)
 
     def check_model(self, model: str) -> None:
         """Raise UnknownNameError, naming the nearest, unless *model* can be asked for."""

@@ -30,6 +30,10 @@ class Turnstile:
         """Return for how many conversations somebody is inside or waits."""
         return len(self._lines)
 
+    def is_busy(self, conversation: Hashable) -> bool:
+        """Tell whether whoever comes now has to wait."""
+        return conversation in self._lines
+
     def through(self, conversation: Hashable) -> AbstractAsyncContextManager[None]:
         """Return the context in which *conversation* is yours alone; the place is taken on entering."""
         return _Passage(self, conversation)

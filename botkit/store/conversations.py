@@ -6,6 +6,7 @@ shown.  None is open in between.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from botkit.errors import StoreError
 from botkit.protocols import Clock
-from botkit.store import cursors, jobs
+from botkit.store import answers, cursors, jobs
 from botkit.store.database import Database
 from botkit.store.history import (
     Head,
@@ -29,7 +30,6 @@ from botkit.store.history import (
 from botkit.store.inbox import check_ids, take_in
 from botkit.store.jobs import OpenMessage
 from botkit.store.people import KnownPerson, ensure_person, person_by_id
-from botkit.store.rows import insert_new
 from botkit.store.schema import ConversationRow, MessageRow, PersonKeyRow, PersonRow
 from botkit.store.seal import KeyGoneError, Sealer
 from botkit.types import Completion, Conversation, ConversationKey, Message, Outcome, Turn
@@ -105,35 +105,50 @@ class ConversationStore:
             if not jobs.finish(session, message_id, outcome, attempt):
                 return self._answer(session, head, message_id)
             session.refresh(asked)
-            person = person_by_id(session, self._sealer, asked.person_id, now)
-            place = answer_place(head.id, message_id, asked.attempt)
-            values = {
-                "conversation_id": head.id,
-                "person_id": person.id,
-                "parent_id": message_id,
-                "role": "assistant",
-                "state": outcome,
-                "attempt": asked.attempt,
-                "text": person.key.seal(text, place),
-                "at": now,
-                "stored_at": now,
-                "addressed": True,
-                "receipts": list(receipts),
-                **_measured(completion),
-            }
-            new_id = insert_new(session, MessageRow, values)
-            assert new_id is not None, "one answer for each attempt: the job was open until now"
+            measured = _measured(completion)
+            answer_id = answers.keep(session, self._sealer, asked, outcome, text, receipts, measured, now)
             _touch(session, head.id, now)
-            return Turn(new_id, "assistant", text, head.key.bot, now)
+            return Turn(answer_id, "assistant", text, head.key.bot, now)
 
         return await self._database.run(work)
 
-    async def open_messages(self) -> list[OpenMessage]:
+    async def keep(
+        self,
+        message_id: int,
+        *,
+        attempt: int,
+        receipts: tuple[str, ...] = (),
+        text: str = "",
+        outcome: Outcome | None = None,
+        completion: Completion | None = None,
+    ) -> bool:
+        """Store what there is of an answer before its message gets its outcome; ``record`` ends it.
+
+        While it is written: its *receipts*.  Before the final text is shown: *text* with the *outcome* it
+        will have, so that a process which dies while showing it leaves the same text to show.  Returns False,
+        and stores nothing, when the message has its outcome or *attempt* was overtaken.  Raises StoreError.
+        """
+        now = self._clock.now()
+
+        def work(session: Session) -> bool:
+            asked = session.get(MessageRow, message_id)
+            if asked is None or (asked.state, asked.attempt) != ("open", attempt):
+                return False
+            state, measured = outcome or "open", _measured(completion)
+            answers.keep(session, self._sealer, asked, state, text, receipts, measured, now)
+            return True
+
+        return await self._database.run(work)
+
+    async def open_messages(self, platforms: Collection[str] | None = None) -> list[OpenMessage]:
         """Return the stored messages that have no outcome, oldest first, to be worked on after a start.
+
+        With *platforms* only theirs: an answer to another could not be shown now.
 
         Each return counts as a new attempt, so that a message which kills the bot can be recognised.
         """
-        return await self._database.run(lambda session: jobs.take_up(session, self._sealer))
+        now = self._clock.now()
+        return await self._database.run(lambda session: jobs.take_up(session, self._sealer, now, platforms))
 
     async def history(self, message_id: int, *, max_turns: int = MAX_TURNS) -> Conversation:
         """Return the conversation of a stored message up to that message, which is the last turn.
@@ -212,6 +227,11 @@ class ConversationStore:
     async def cursor(self, platform: str, bot: str) -> str | None:
         """Return how far *bot* has read *platform*, as ``append`` saved it, or None."""
         return await self._database.run(lambda session: cursors.read_cursor(session, platform, bot))
+
+    async def save_cursor(self, platform: str, bot: str, position: str) -> None:
+        """Save how far *bot* has read *platform*, where no message was stored with it."""
+        now = self._clock.now()
+        await self._database.run(lambda session: cursors.save_cursor(session, platform, bot, position, now))
 
     async def check(self) -> None:
         """Raise StoreError unless the database can be written and our key opens what is in it."""

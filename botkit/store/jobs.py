@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Executable, bindparam, select, true, update
 from sqlalchemy.orm import Session
 
+from botkit.store.answers import NOTHING, Underway, underway
 from botkit.store.inbox import message_place
 from botkit.store.people import name_place
 from botkit.store.schema import ConversationRow, MessageRow, PersonKeyRow, PersonRow
@@ -17,11 +19,15 @@ from botkit.types import ConversationKey, Message, Outcome, Person
 
 @dataclass(frozen=True, slots=True)
 class OpenMessage:
-    """A stored message without an outcome.  ``attempt`` counts how often work on it was begun, from 1."""
+    """A stored message without an outcome.  ``attempt`` counts how often work on it was begun, from 1.
+
+    ``answer`` is what an earlier process left of its answer.
+    """
 
     message_id: int
     message: Message
     attempt: int = 1
+    answer: Underway = NOTHING
 
 
 _OPEN = (
@@ -65,15 +71,20 @@ def finish(session: Session, message_id: int, outcome: Outcome, attempt: int | N
     return done.scalar() is not None
 
 
-def take_up(session: Session, sealer: Sealer) -> list[OpenMessage]:
-    """Return the open messages, oldest first, each as a new attempt."""
+def take_up(
+    session: Session, sealer: Sealer, now: datetime, platforms: Collection[str] | None = None
+) -> list[OpenMessage]:
+    """Return the open messages (of *platforms*), oldest first, each as a new attempt."""
+    theirs = true() if platforms is None else MessageRow.platform.in_(list(platforms))
     session.execute(
         update(MessageRow)
-        .where(MessageRow.state == "open", MessageRow.role == "user")
+        .where(MessageRow.state == "open", MessageRow.role == "user", theirs)
         .values(attempt=MessageRow.attempt + 1)
         .execution_options(synchronize_session=False)
     )
-    return list(_read_open(session, sealer))
+    begun = underway(session, sealer, now)
+    found = _read_open(session, sealer, _OPEN.where(theirs))
+    return [replace(one, answer=begun.get(one.message_id, NOTHING)) for one in found]
 
 
 def reopen_last(session: Session, conversation_id: int, after_id: int) -> int | None:
@@ -105,8 +116,8 @@ def reopen_last(session: Session, conversation_id: int, after_id: int) -> int | 
     return found
 
 
-def _read_open(session: Session, sealer: Sealer) -> Iterator[OpenMessage]:
-    for row in session.execute(_OPEN):
+def _read_open(session: Session, sealer: Sealer, statement: Executable) -> Iterator[OpenMessage]:
+    for row in session.execute(statement):
         ref = f"{row.person_platform}:{row.account}"
         key = sealer.person_key(row.key_id, row.wrapped, ref)
         try:

@@ -155,7 +155,7 @@ class Shown:
 
 @dataclass
 class RecordingReply:
-    """Remembers every call; ``fail_next(n)`` lets the next *n* sends and edits raise PlatformError.
+    """Remembers every call; ``fail_next(n)`` lets the next *n* sends and edits fail.
 
     Each call takes *call_s* seconds of the clock.  A blank text and one over ``limits.max_units`` are
     refused, as the platforms do.
@@ -169,15 +169,16 @@ class RecordingReply:
     messages: dict[str, str] = field(default_factory=dict)
     final: set[str] = field(default_factory=set)
     n_failures_left: int = 0
+    failure: type[PlatformError] = PlatformError
 
     @property
     def text(self) -> str:
         """All messages as they stand, one after the other."""
         return "".join(self.messages.values())
 
-    def fail_next(self, n: int) -> None:
+    def fail_next(self, n: int, failure: type[PlatformError] = PlatformError) -> None:
         """Let the next *n* sends and edits fail."""
-        self.n_failures_left = n
+        self.n_failures_left, self.failure = n, failure
 
     def of_kind(self, kind: str) -> list[Shown]:
         """Return the calls of one kind."""
@@ -209,7 +210,7 @@ class RecordingReply:
         await self.clock.sleep(self.call_s)
         if self.n_failures_left:
             self.n_failures_left -= 1
-            raise PlatformError(f"{kind} failed as the test wished")
+            raise self.failure(f"{kind} failed as the test wished")
         units = len(text.encode("utf-16-le", "surrogatepass")) // 2
         if not text.strip() or 0 < self.limits.max_units < units:
             raise PlatformError(f"the platform refuses a text of {units} units")
