@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 os.environ.setdefault("PTB_TIMEDELTA", "1")
@@ -347,6 +347,33 @@ async def test_a_bot_that_does_not_read_all_sees_what_is_meant_for_it(
     assert len(await bot.get_updates()) == 4
 
 
+async def test_bots_have_updates_and_private_chats_of_their_own(
+    telegram: FakeTelegram, bot: Bot, chat: Chat, ann: User
+) -> None:
+    other = telegram.add_bot("456:other", "otherbot")
+    with_other = telegram.private(ann, other)
+    await telegram.say(chat, ann, "to the first")
+    await telegram.say(with_other, ann, "to the other")
+    await telegram.say(telegram.group("Garden"), ann, "to both")
+
+    await bot.send_message(chat.id, "from the first")
+
+    assert with_other.id == chat.id
+    assert texts(await bot.get_updates()) == ["to the first", "to both"]
+    assert [update["message"]["text"] for update in other.updates.pending] == ["to the other", "to both"]
+    assert telegram.answers(with_other) == []
+
+
+async def test_the_general_topic_has_no_id_that_can_be_sent_to(telegram: FakeTelegram, bot: Bot) -> None:
+    forum = telegram.group("Garden", topics=True)
+
+    await bot.send_message(forum.id, "in general")
+
+    assert telegram.answers(forum)[0].topic is None
+    with pytest.raises(BadRequest, match="Message thread not found"):
+        await bot.send_message(forum.id, "in general", message_thread_id=1)
+
+
 async def test_a_draft_can_be_stopped_where_the_bot_asked_for_it(
     telegram: FakeTelegram, bot: Bot, chat: Chat
 ) -> None:
@@ -381,6 +408,13 @@ async def hooked(answers: list[web.Response], got: list[tuple[str, int]]) -> Asy
         got.append((secret, (await request.json())["update_id"]))
         return answers.pop(0) if answers else web.Response()
 
+    async with serving(take) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(take: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """Serve *take* as a webhook; give its address."""
     application = web.Application()
     application.router.add_post("/hook", take)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -411,6 +445,27 @@ async def test_a_webhook_gets_updates_in_order_and_again_until_it_takes_them(
             await bot.get_updates()
         await bot.delete_webhook()
         assert (await bot.get_webhook_info()).url == ""
+
+
+async def test_a_webhook_that_takes_too_long_gets_the_update_again() -> None:
+    telegram = FakeTelegram(webhook_timeout_s=0.1)
+    got: list[int] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append((await request.json())["update_id"])
+        if len(got) == 1:
+            await asyncio.Event().wait()
+        return web.Response()
+
+    async with connected(telegram) as bot, serving(take) as address:
+        ann = telegram.user("Ann")
+        await bot.set_webhook(address)
+        await telegram.say(telegram.private(ann), ann, "hello")
+
+        await telegram.wait_for(lambda: len(got) == 2)
+
+        assert got[0] == got[1]
+        assert (await bot.get_webhook_info()).last_error_message == "Connection timed out"
 
 
 async def test_a_webhook_ends_the_poll_that_waits(telegram: FakeTelegram, bot: Bot) -> None:

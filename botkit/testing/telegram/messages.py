@@ -177,7 +177,7 @@ def send_chat_action(world: World, bot: Account, params: Params) -> bool:
 def send_message_draft(world: World, bot: Account, params: Params) -> bool:
     """Show for 30 s what the bot is writing, in a private chat; an empty text says that it thinks."""
     chat = world.seen_by(bot.user, params.chat_id)
-    if not chat.is_private:
+    if not chat.is_private:  # the words of these two refusals are not published
         raise bad_request("TEXTDRAFT_PEER_INVALID")
     draft_id = params.integer("draft_id")
     if not draft_id:
