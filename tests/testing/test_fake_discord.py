@@ -1,86 +1,12 @@
-"""The fake Discord, driven through an unmodified discord.py."""
+"""The fake Discord's REST API, driven through an unmodified discord.py."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
-
 import discord
 import pytest
-import yarl
-from discord.gateway import DiscordWebSocket
+from fake_discord_parts import Client, code_of, running
 
 from botkit.testing.discord import Bot, Channel, FakeDiscord, User
-from botkit.testing.discord.bell import Bell
-
-TOKEN = "token"
-
-
-@pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
-    async with FakeDiscord() as fake:
-        monkeypatch.setattr(discord.http.Route, "BASE", fake.api_base)
-        monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(fake.gateway_url))
-        yield fake
-
-
-@pytest.fixture
-def bot(fake: FakeDiscord) -> Bot:
-    return fake.add_bot(TOKEN)
-
-
-@pytest.fixture
-def channel(fake: FakeDiscord, bot: Bot) -> Channel:
-    return fake.channel(fake.guild("town"), "general")
-
-
-@pytest.fixture
-def ada(fake: FakeDiscord) -> User:
-    return fake.user("ada")
-
-
-class Client(discord.Client):
-    """Remembers what it was told; its ``bell`` rings at every event."""
-
-    def __init__(self, **options: Any) -> None:
-        intents = discord.Intents.default()
-        intents.message_content = True
-        super().__init__(intents=intents, chunk_guilds_at_startup=False, guild_ready_timeout=0.05, **options)
-        self.heard: list[discord.Message] = []
-        self.events: list[str] = []
-        self.bell = Bell()
-
-    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        self.events.append(event)
-        if event == "message" and args[0].author != self.user:
-            self.heard.append(args[0])
-        super().dispatch(event, *args, **kwargs)
-        self.bell.ring()
-
-    def texts(self) -> list[str]:
-        return [one.content for one in self.heard]
-
-    def place(self, channel: Channel) -> discord.PartialMessageable:
-        return self.get_partial_messageable(channel.id)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await self.bell.wait_for(condition, 8)
-
-
-@asynccontextmanager
-async def running(client: Client | None = None) -> AsyncIterator[Client]:
-    client = client or Client()
-    serving = asyncio.create_task(client.start(TOKEN))
-    try:
-        await client.until(lambda: "ready" in client.events or serving.done())
-        assert not serving.done(), serving
-        yield client
-    finally:
-        await client.close()
-        serving.cancel()
-        await asyncio.wait({serving})
 
 
 async def test_a_bot_logs_in_and_learns_where_it_is(fake: FakeDiscord, bot: Bot, channel: Channel) -> None:
@@ -199,9 +125,3 @@ async def test_refusals_carry_discords_codes(
         assert await code_of(place.send("x")) == 50013
         fake.deny(channel, "view_channel")
         assert await code_of(place.send("x")) == 50001
-
-
-async def code_of(call: Awaitable[Any]) -> int:
-    with pytest.raises(discord.HTTPException) as caught:
-        await call
-    return caught.value.code

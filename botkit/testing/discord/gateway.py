@@ -27,6 +27,7 @@ from botkit.testing.discord.sessions import (
 from botkit.testing.discord.world import Bot, ChannelKind, Event, Guild, Json, Posted, World
 
 HEARTBEAT_INTERVAL_MS = 41_250
+CLOSE_S = 1.0
 
 INTENT_GUILDS = 1 << 0
 INTENT_GUILD_MESSAGES = 1 << 9
@@ -57,7 +58,7 @@ class Gateway:
         """Serve one connection, for as long as it lasts."""
         if (status := self.faults.refused_handshake()) is not None:
             return web.Response(status=status, text="the handshake was refused")
-        socket = web.WebSocketResponse(autoclose=True)
+        socket = web.WebSocketResponse(timeout=CLOSE_S)
         await socket.prepare(request)
         connection = Connection(socket, request, is_compressed=request.query.get("compress") == "zlib-stream")
         writing = asyncio.create_task(connection.write())
@@ -69,7 +70,8 @@ class Gateway:
                 if frame.type is WSMsgType.TEXT:
                     self._receive(connection, frame.data)
         finally:
-            writing.cancel()
+            if not connection.is_closing:
+                writing.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
                 await writing
             self._leave(connection, socket.close_code)
@@ -107,6 +109,7 @@ class Gateway:
         if op == HEARTBEAT:
             self.n_heartbeats += 1
             connection.send({"op": ACK})
+            self._changed()
         elif op == IDENTIFY:
             self._identify(connection, data)
         elif op == RESUME:
@@ -177,7 +180,8 @@ class Gateway:
         session = connection.session
         if session is not None and session.connection is connection:
             session.connection = None
-            if code in ENDS_SESSION:
+            # Where the fake closed, the code is only what the client echoed.
+            if code in ENDS_SESSION and not connection.is_closing:
                 self.sessions.pop(session.id, None)
         self._changed()
 

@@ -26,6 +26,7 @@ class Connection:
         """Speak over *socket*, through one zlib stream if *is_compressed*."""
         self.session: Session | None = None
         self.is_silent = False
+        self.is_closing = False
         self._socket, self._request = socket, request
         self._stream = zlib.compressobj() if is_compressed else None
         self._outgoing: Queue[Json | str | int] = Queue()
@@ -37,6 +38,7 @@ class Connection:
 
     def close(self, code: int) -> None:
         """Close with *code* after what was sent before."""
+        self.is_closing = True
         self._outgoing.put_nowait(code)
 
     def abort(self) -> None:
