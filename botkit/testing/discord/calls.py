@@ -64,6 +64,7 @@ class Calls:
         """Let *do* carry out *request*, unless a token, a fault or a limit stands against it."""
         call = await self._read(request, operation)
         self.made.append(call)
+        self.changed()
         fault = self.faults.take(operation)
         if fault is not None and fault.delay_s:
             await self.clock.sleep(fault.delay_s)

@@ -43,9 +43,9 @@ class User:
 class Bot(User):
     """A bot, known by its token; ``message_content`` tells whether the intent was granted to it."""
 
-    token: str = ""
+    token: str = field(default="", repr=False)
     message_content: bool = True
-    commands: dict[int, list[Json]] = field(default_factory=dict)
+    commands: dict[int, list[Json]] = field(default_factory=dict, repr=False)
     """Application commands by guild; the global ones are under 0."""
 
 
@@ -56,8 +56,8 @@ class Guild:
     id: int
     name: str
     owner: User
-    members: list[User] = field(default_factory=list)
-    channels: list[Channel] = field(default_factory=list)
+    members: list[User] = field(default_factory=list, repr=False)
+    channels: list[Channel] = field(default_factory=list, repr=False)
     bot_roles: dict[int, int] = field(default_factory=dict)
     is_available: bool = True
 
@@ -69,11 +69,11 @@ class Channel:
     id: int
     kind: ChannelKind
     name: str = ""
-    guild: Guild | None = None
-    parent: Channel | None = None
+    guild: Guild | None = field(default=None, repr=False)
+    parent: Channel | None = field(default=None, repr=False)
     people: tuple[User, ...] = ()
-    owner: User | None = None
-    posted: dict[int, Posted] = field(default_factory=dict)
+    owner: User | None = field(default=None, repr=False)
+    posted: dict[int, Posted] = field(default_factory=dict, repr=False)
     last_message_id: int | None = None
     denied: set[str] = field(default_factory=set)
     is_archived: bool = False
@@ -116,7 +116,7 @@ class Posted:
     pings_everyone: bool = False
     flags: int = 0
     interaction: Json | None = None
-    thread: Channel | None = None
+    thread: Channel | None = field(default=None, repr=False)
     edits: list[str] = field(default_factory=list)
     edited_at: datetime | None = None
     is_deleted: bool = False
