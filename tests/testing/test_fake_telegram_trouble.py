@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 os.environ.setdefault("PTB_TIMEDELTA", "1")
 
@@ -86,6 +87,26 @@ async def test_an_update_comes_again_though_it_was_confirmed(
     (again,) = await bot.get_updates(offset=first.update_id + 1)
     assert again.update_id == first.update_id
     assert list(await bot.get_updates(offset=first.update_id + 1)) == []
+
+
+async def test_a_poll_whose_client_was_killed_takes_nothing_with_it(
+    telegram: FakeTelegram, bot: Bot, chat: Chat, ann: User
+) -> None:
+    await telegram.say(chat, ann, "one")
+    (first,) = await bot.get_updates()
+    await bot.get_updates(offset=first.update_id + 1)
+    address = urlsplit(telegram.base_url)
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    n_polls = len(telegram.calls_of("getUpdates"))
+    writer.write(f"GET /bot{TOKEN}/getUpdates?timeout=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await telegram.wait_for(lambda: len(telegram.calls_of("getUpdates")) > n_polls)
+
+    writer.transport.abort()
+    await bot.get_me()  # by the time it is answered, the server knows of the end
+    telegram.deliver_again()
+
+    (again,) = await bot.get_updates(offset=first.update_id + 1)
+    assert again.update_id == first.update_id
 
 
 async def test_two_updates_come_in_the_wrong_order(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,24 +74,28 @@ class Server:
             await self._runner.cleanup()
             self._runner = None
 
-    async def answer(self, bot: Account, method: str, params: Params) -> Any:
+    async def answer(
+        self, bot: Account, method: str, params: Params, is_connected: Callable[[], bool] = lambda: True
+    ) -> Any:
         """Do what a call asks, and return its result; raises Refused."""
         chat_id = params.text("chat_id")
         self._flood.count(bot.user.id, method, chat_id)
         if method == "getUpdates":
-            return await self._get_updates(bot, params)
+            return await self._get_updates(bot, params, is_connected)
         try:
             return METHODS[method](self._world, bot, params)
         finally:
             self._bell.ring()
 
-    async def _get_updates(self, bot: Account, params: Params) -> list[Json]:
+    async def _get_updates(
+        self, bot: Account, params: Params, is_connected: Callable[[], bool]
+    ) -> list[Json]:
         if bot.hook.url:
             raise Refused(409, WEBHOOK_IS_SET)
         bot.updates.allow(params.strings("allowed_updates", "allowed updates"))
         limit = params.integer("limit") or 100
         timeout_s = float(params.integer("timeout") or 0)
-        return await bot.updates.poll(params.integer("offset") or 0, limit, timeout_s)
+        return await bot.updates.poll(params.integer("offset") or 0, limit, timeout_s, is_connected)
 
     async def _on_call(self, request: web.Request) -> web.StreamResponse:
         bot, method = self.accounts.get(request.match_info["token"]), known_name(request.match_info["method"])
@@ -122,7 +127,7 @@ class Server:
                 return _failed(fault)
         answer: web.Response | None
         try:
-            answer = _json(await self.answer(bot, method, params))
+            answer = _json(await self.answer(bot, method, params, lambda: request.transport is not None))
         except Refused as refusal:
             answer = _json(refusal)
         self._bell.ring()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from botkit.protocols import Clock
@@ -124,9 +124,12 @@ class UpdateQueue:
         self._handed_out.update({entry.id: entry.update for entry in chosen})
         return [entry.update for entry in chosen]
 
-    async def poll(self, offset: int, limit: int, timeout_s: float) -> list[Json]:
+    async def poll(
+        self, offset: int, limit: int, timeout_s: float, is_connected: Callable[[], bool]
+    ) -> list[Json]:
         """Confirm by *offset*, then return what waits, waiting for something up to *timeout_s*.
 
+        Hands nothing to a client that has gone meanwhile.
         Raises Refused when a later poll of the same bot, or a webhook, takes over.
         """
         me = self._poller = object()
@@ -134,13 +137,15 @@ class UpdateQueue:
         self.confirm(offset)
         end = asyncio.ensure_future(self._clock.sleep(timeout_s))
         try:
-            while self._poller is me:
+            while self._poller is me and is_connected():
                 found = self.batch(max(1, min(limit, MAX_BATCH)))
                 if found or end.done():
                     return found
                 await asyncio.wait({end, self._bell.next_ring()}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             end.cancel()
+        if not is_connected():
+            return []
         raise Refused(409, HOOK_TOOK_OVER if self._poller is None else "")
 
     def interrupt(self) -> None:
