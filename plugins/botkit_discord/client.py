@@ -28,6 +28,8 @@ MAX_RESUMES = 3
 """A session that could not be resumed so often is given up."""
 IDENTIFY_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
+GUILDS_S = 1.0
+"""The longest pause between two servers that a new session is told of; then it counts as ready."""
 KEEP_SESSION = 4000
 """The close code after which Discord keeps the session for some minutes; 1000 would end it."""
 
@@ -59,6 +61,7 @@ class BotClient(discord.Client):
             chunk_guilds_at_startup=False,
             max_messages=None,
             max_ratelimit_timeout=LONGEST_PAUSE_S,
+            guild_ready_timeout=GUILDS_S,
         )
         self.session = session
         self._clock, self._put, self._press = clock, put, press

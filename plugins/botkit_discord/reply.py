@@ -20,7 +20,7 @@ from botkit_discord.events import EventName
 from botkit_discord.failures import MessageGone
 from botkit_discord.line import Line
 
-LIMITS = Limits(max_units=2000, edit_interval_s=1.2, can_edit=True, typing_interval_s=8.0)
+LIMITS = Limits(max_units=2000, edit_interval_s=1.2, can_edit=True, typing_interval_s=8.0, lasting=True)
 """Discord allows about five messages and five edits in five seconds, in one channel."""
 NOBODY = discord.AllowedMentions.none()
 MAX_HISTORY = 100
