@@ -17,7 +17,7 @@ from botkit.types import Message
 from botkit_discord.client import BotClient
 from botkit_discord.controls import offer_commands
 from botkit_discord.events import PLATFORM, EventName
-from botkit_discord.failures import FOREIGN, config_error
+from botkit_discord.failures import FOREIGN, config_error, is_transient
 from botkit_discord.intake import Intake
 from botkit_discord.interactions import Interactions
 from botkit_discord.journal import Journal, Session
@@ -173,7 +173,8 @@ async def _close(client: BotClient) -> None:
 
 def _log_end(error: BaseException | None, back_off_s: float) -> None:
     reason = error.line() if isinstance(error, BotkitError) else type(error).__name__
-    log.error("client_ended", error=reason, back_off_s=back_off_s, exc_info=error)
+    is_foreseen = error is None or is_transient(error)
+    log.error("client_ended", error=reason, back_off_s=back_off_s, exc_info=None if is_foreseen else error)
 
 
 def _is_answered_by_the_model(text: str) -> bool:

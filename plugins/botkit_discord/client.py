@@ -28,6 +28,8 @@ MAX_RESUMES = 3
 """A session that could not be resumed so often is given up."""
 IDENTIFY_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
+SILENCE_S = 60.0
+"""A gateway that says nothing for so long is taken for dead; its heartbeats are about 41 s apart."""
 GUILDS_S = 1.0
 """The longest pause between two servers that a new session is told of; then it counts as ready."""
 KEEP_SESSION = 4000
@@ -62,6 +64,7 @@ class BotClient(discord.Client):
             max_messages=None,
             max_ratelimit_timeout=LONGEST_PAUSE_S,
             guild_ready_timeout=GUILDS_S,
+            heartbeat_timeout=SILENCE_S,
         )
         self.session = session
         self._clock, self._put, self._press = clock, put, press

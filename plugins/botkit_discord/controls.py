@@ -72,9 +72,9 @@ async def offer_commands(tree: app_commands.CommandTree[Any]) -> None:
 
 
 def _options(command: Any) -> tuple[tuple[str, bool], ...]:
-    return tuple(
-        (one.name, bool(one.required)) for one in getattr(command, "parameters", None) or command.options
-    )
+    """Return the arguments of a command of ours, or of one that Discord knows."""
+    found = command.parameters if isinstance(command, app_commands.Command) else command.options
+    return tuple((one.name, bool(one.required)) for one in found)
 
 
 def _plain(name: str, act: Act) -> Any:
@@ -85,8 +85,8 @@ def _plain(name: str, act: Act) -> Any:
 
 
 def _with_model(act: Act) -> Any:
-    @app_commands.describe(name="the model to use from now on")
-    async def callback(interaction: discord.Interaction, name: str | None = None) -> None:
-        await act(interaction, f"/model {name or ''}".rstrip())
+    @app_commands.describe(model="the model to use from now on")
+    async def callback(interaction: discord.Interaction, model: str | None = None) -> None:
+        await act(interaction, f"/model {model or ''}".rstrip())
 
     return callback

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from botkit_discord import client
 from discord_town import Town
 
 from botkit.errors import ConfigError
@@ -71,6 +72,19 @@ async def test_an_event_that_kills_the_client_costs_nothing(town: Town) -> None:
         town.discord.malformed_event()
         await town.ask("three")
         await town.until_said("one", "two", "three")
+
+
+async def test_a_gateway_that_falls_silent_is_left(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "SILENCE_S", 1.0)
+    town.discord.gateway.heartbeat_interval_ms = 300
+    async with town.serving():
+        await town.ask("one")
+        await town.until_said("one")
+        town.discord.go_silent()
+        await town.ask("two")
+        await town.until_said("one", "two")
+
+    assert sessions(town) == (1, 1)
 
 
 async def test_an_event_nobody_knows_is_passed_over(town: Town) -> None:
