@@ -77,9 +77,8 @@ async def test_two_bots_of_one_process_talk_to_two_servers(town: Town, other_tow
         for one in (town, other_town):
             await one.discord.wait_for(lambda one=one: one.bot.commands)
             await one.discord.slash(one.square, one.anna, "model")
-        await asyncio.gather(
-            *(one.until_said("I use scripted here. Others: none.") for one in (town, other_town))
-        )
+        for one in (town, other_town):
+            await one.until_said("I use scripted here. Others: none.")
 
     assert Route.BASE == API_BASE
     assert str(DiscordWebSocket.DEFAULT_GATEWAY) == "wss://gateway.discord.gg/"
