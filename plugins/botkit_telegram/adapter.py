@@ -16,10 +16,9 @@ from botkit_telegram.calls import Calls
 from botkit_telegram.client import Client
 from botkit_telegram.failures import MISBEHAVIOUR
 from botkit_telegram.intake import Intake, reply_to
-from botkit_telegram.menu import COMMANDS
 from botkit_telegram.receive import Poller
 from botkit_telegram.settings import TelegramSettings
-from botkit_telegram.updates import Reader
+from botkit_telegram.trees import Trees
 from botkit_telegram.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -36,6 +35,7 @@ class TelegramAdapter:
         self._clock = clock or SystemClock()
         self._client = Client(settings, self._clock)
         self._calls = Calls(self._client)
+        self._trees = Trees()
 
     async def run(self, service: ChatService, started: Callable[[str], None]) -> None:
         """Receive until cancelled; *started* gets the bot's name.
@@ -46,9 +46,9 @@ class TelegramAdapter:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._client.aclose)
             await self._client.open()
-            intake = Intake(service, Reader(self._client.me), self._calls)
+            intake = Intake(service, self._client.me, self._calls, self._trees)
             stack.push_async_callback(intake.aclose)
-            await self._set_menu()
+            await self._set_menu(service)
             line = f"@{self._client.me.username} by {self._settings.mode}"
             if self._settings.mode == "webhook":
                 webhook = Webhook(self._settings, intake)
@@ -62,7 +62,7 @@ class TelegramAdapter:
 
     def reply(self, message: Message, receipts: Sequence[str]) -> Reply:
         """Return the place where the answer to *message*, begun by an earlier process, is finished."""
-        return reply_to(message, self._calls, receipts=receipts)
+        return reply_to(message, self._calls, self._trees, receipts)
 
     async def _end_webhook(self) -> None:
         """Let updates wait to be fetched; those that wait already are kept."""
@@ -71,9 +71,9 @@ class TelegramAdapter:
         except MISBEHAVIOUR as error:
             raise self._client.translated(error, "deleteWebhook") from None
 
-    async def _set_menu(self) -> None:
+    async def _set_menu(self, service: ChatService) -> None:
         """Offer the commands, if they are not what Telegram offers already; nothing depends on it."""
-        wanted = tuple(BotCommand(name, summary) for name, summary in COMMANDS.items())
+        wanted = tuple(BotCommand(one.name, one.summary) for one in service.commands())
         try:
             if tuple(await self._client.bot.get_my_commands()) != wanted:
                 await self._client.bot.set_my_commands(wanted)

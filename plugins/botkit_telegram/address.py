@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from telegram import User
 
-from botkit_telegram.menu import COMMANDS
 from botkit_telegram.shapes import RawEntity, RawMessage
 
 _COMMAND = re.compile(r"/([A-Za-z]\w{0,31})(?:@(\w+))?(?!\S)")
@@ -17,15 +17,18 @@ def said(message: RawMessage) -> str:
     return message.text or message.caption
 
 
-def is_addressed(message: RawMessage, me: User) -> bool:
-    """Tell whether *message* is for the bot: in private, by its name, as a reply to it, or as a command."""
+def is_addressed(message: RawMessage, me: User, commands: Container[str]) -> bool:
+    """Tell whether *message* is for the bot: in private, by its name, as a reply to it, or as a command.
+
+    One of *commands* is a command for it, any other only if it names the bot.
+    """
     if message.chat.type == "private" or _is_reply_to(message, me):
         return True
     text = said(message)
     command = _COMMAND.match(text.lstrip())
     if command is not None:
         name, bot = command.groups()
-        return _same(bot, me.username) if bot else name.lower() in COMMANDS
+        return _same(bot, me.username) if bot else name.lower() in commands
     entities = message.entities if message.text else message.caption_entities
     if any(_mentions(one, text, me) for one in entities):
         return True

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
+from telegram import User
 
 from botkit.errors import PlatformError
 from botkit.protocols import ChatService
@@ -16,6 +17,7 @@ from botkit_telegram.calls import Calls
 from botkit_telegram.keyboard import REGENERATE, STOP
 from botkit_telegram.reply import TelegramReply
 from botkit_telegram.spot import Spot
+from botkit_telegram.trees import Trees
 from botkit_telegram.updates import Press, Reader, Unreadable
 
 log = structlog.get_logger(__name__)
@@ -26,9 +28,10 @@ STOPPED, NOTHING_TO_STOP, OUT_OF_USE = "Stopped.", "There is nothing to stop.", 
 class Intake:
     """Hands updates to the core.  It owns the tasks that answer presses of buttons: ``aclose`` ends them."""
 
-    def __init__(self, service: ChatService, reader: Reader, calls: Calls) -> None:
-        """Read with *reader* and answer through *calls*."""
-        self._service, self._reader, self._calls = service, reader, calls
+    def __init__(self, service: ChatService, me: User, calls: Calls, trees: Trees) -> None:
+        """Read as the account *me* and answer through *calls*; *trees* learns of all messages."""
+        self._service, self._calls, self._trees = service, calls, trees
+        self._reader = Reader(me, trees, [one.name for one in service.commands()])
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def take(self, raw: Any) -> None:
@@ -72,7 +75,7 @@ class Intake:
             log.info("press_not_answered", error=error.line())
 
     def _reply(self, message: Message) -> TelegramReply:
-        return reply_to(message, self._calls, self._reader)
+        return reply_to(message, self._calls, self._trees)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -80,15 +83,21 @@ class Intake:
         task.add_done_callback(self._tasks.discard)
 
 
-def reply_to(
-    message: Message, calls: Calls, reader: Reader | None = None, receipts: Sequence[str] = ()
-) -> TelegramReply:
-    """Return the place for the answer to *message*; *reader* learns of our messages there.
+def reply_to(message: Message, calls: Calls, trees: Trees, receipts: Sequence[str] = ()) -> TelegramReply:
+    """Return the place for the answer to *message*; *trees* learns of our messages there.
 
     *receipts* are of messages that are there already.
     """
     spot = Spot.of_event(message.event_id)
     is_command = message.text.lstrip().startswith("/") and message.text != f"/{REGENERATE}"
-    sent = None if reader is None else lambda receipt: reader.grow(spot, receipt)
-    newest = int(receipts[-1]) if receipts else None
+    if message.reply_to is not None:
+        trees.grow(spot.chat_id, spot.message_id, Spot.of_event(message.reply_to).message_id)
+
+    def sent(receipt: int) -> None:
+        trees.grow(spot.chat_id, receipt, spot.message_id)
+
+    ours = [int(receipt) for receipt in receipts]
+    for receipt in ours:
+        sent(receipt)
+    newest = ours[-1] if ours else None
     return TelegramReply(calls, spot, regenerable=not is_command, newest=newest, sent=sent)

@@ -33,8 +33,8 @@ class TelegramReply:
         spot: Spot,
         *,
         regenerable: bool,
-        newest: int | None = None,
-        sent: Callable[[int], None] | None = None,
+        newest: int | None,
+        sent: Callable[[int], None],
     ) -> None:
         """Answer through *calls*; *regenerable* answers get a button to write them anew.
 
@@ -51,8 +51,7 @@ class TelegramReply:
         """Send *text* as a reply and return the id of the message."""
         before = self._newest
         self._newest = await self._calls.send(self._spot, render(text), self._buttons(final))
-        if self._sent is not None:
-            self._sent(self._newest)
+        self._sent(self._newest)
         if before is not None and self._written != "none":
             await self._calls.take_buttons(self._at(before))
         return str(self._newest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from botkit_telegram.spot import Spot
 from botkit_telegram.trees import Trees
 
 PLATFORM = "telegram"
+START = re.compile(r"\A\s*/start(?!\w).*\Z", re.DOTALL | re.IGNORECASE)
+"""What Telegram sends in a person's name when they open the chat with the bot."""
 ANONYMOUS_ADMIN = 1087968824
 """The account that Telegram shows for admins who write in the name of their group."""
 
@@ -36,10 +40,9 @@ class Unreadable(Exception):
 class Reader:
     """Reads the updates of one bot."""
 
-    def __init__(self, me: User) -> None:
-        """Read as the account *me*."""
-        self._me = me
-        self._trees = Trees()
+    def __init__(self, me: User, trees: Trees, commands: Collection[str]) -> None:
+        """Read as the account *me*, which understands *commands*; *trees* learns what replies to what."""
+        self._me, self._trees, self._commands = me, trees, frozenset(commands)
 
     def read(self, raw: Any) -> Message | Press | None:
         """Return what *raw* says; None for what is nobody's words.  Raises Unreadable."""
@@ -55,10 +58,6 @@ class Reader:
             return self._press(update.callback_query)
         return self._message(update.message) if update.message is not None else None
 
-    def grow(self, spot: Spot, receipt: int) -> None:
-        """Note our answer *receipt* to the message at *spot*, for trees of replies."""
-        self._trees.grow(spot.chat_id, receipt, spot.message_id)
-
     def _message(self, raw: RawMessage) -> Message | None:
         sender = _person(raw)
         if sender is None or not said(raw).strip() or raw.is_automatic_forward:
@@ -69,9 +68,9 @@ class Reader:
             event_id=spot.event_id,
             conversation=self._key(spot),
             sender=sender,
-            text=without_name(said(raw), self._me),
+            text=START.sub("/help", without_name(said(raw), self._me)),
             sent_at=raw.date,
-            addressed=is_addressed(raw, self._me),
+            addressed=is_addressed(raw, self._me, self._commands),
             reply_to=None if root is None else Spot(spot.chat_id, root, spot.thread_id).event_id,
             private=spot.is_private,
         )

@@ -9,7 +9,7 @@ from telegram import User
 
 from botkit.errors import StoreError
 from botkit.protocols import Clock, Reply
-from botkit.types import Message
+from botkit.types import CommandInfo, Message
 
 ME = User(id=99, first_name="Testy", is_bot=True, username="testbot")
 ANNA = {"id": 7, "is_bot": False, "first_name": "Anna", "last_name": "Lee"}
@@ -40,6 +40,9 @@ class Core:
             self.n_failures -= 1
             raise StoreError("the disk is full")
         self.accepted.append(message)
+
+    def commands(self) -> list[CommandInfo]:
+        return [CommandInfo("help", "", "show what I understand")]
 
     async def stop(self, message: Message) -> bool:
         self.stopped.append(message)

@@ -11,7 +11,7 @@ from telegram_bots import LIMIT_S, TOKEN, running
 from botkit.clock import SystemClock
 from botkit.errors import ConfigError
 from botkit.testing.scripted import ScriptedBackend, words
-from botkit.testing.telegram import Chat, FakeTelegram
+from botkit.testing.telegram import Chat, FakeTelegram, Flood
 
 pytestmark = pytest.mark.usefixtures("quick", "bot")
 
@@ -127,6 +127,22 @@ async def test_who_blocked_the_bot_gets_nothing_and_others_do(telegram: FakeTele
 
     assert texts(telegram, gone) == []
     assert [one["outcome"] for one in logs if one["event"] == "message_settled"].count("failed") == 1
+
+
+async def test_a_stream_in_a_busy_group_stays_within_what_the_platform_takes(tmp_path: Path) -> None:
+    async with FakeTelegram(flood=Flood()) as telegram:
+        telegram.add_bot(TOKEN)
+        anna = telegram.user("Anna")
+        chat = telegram.group("Friends")
+        text = " ".join(f"word{n}" for n in range(150))
+        backend = ScriptedBackend(SystemClock(), lambda _: words(text), chunk_s=0.005)
+        async with running(telegram, tmp_path, backend=backend):
+            for n in (1, 2):
+                await telegram.say(chat, anna, "@testbot go")
+                await telegram.wait_for(lambda n=n: texts(telegram, chat) == [text] * n, LIMIT_S)
+
+    assert [call.method for call in telegram.calls if call.status == 429] == []
+    assert len(telegram.calls_of("editMessageText")) > 8
 
 
 async def test_a_wrong_token_is_one_line_that_does_not_show_it(

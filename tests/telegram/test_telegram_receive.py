@@ -11,7 +11,7 @@ import pytest
 from botkit_telegram.failures import translated
 from botkit_telegram.intake import Intake
 from botkit_telegram.receive import Poller
-from botkit_telegram.updates import Reader
+from botkit_telegram.trees import Trees
 from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter
 from telegram_parts import ME, Core, said
 
@@ -51,7 +51,7 @@ def core(clock: ManualClock) -> Core:
 
 @asynccontextmanager
 async def polling(server: Server, core: Core) -> AsyncIterator[asyncio.Task[Any]]:
-    intake = Intake(core, Reader(ME), calls=None)  # type: ignore[arg-type]
+    intake = Intake(core, ME, calls=None, trees=Trees())  # type: ignore[arg-type]
     task = asyncio.create_task(Poller(server, intake, core.clock).run())  # type: ignore[arg-type]
     yield task
     task.cancel()
@@ -147,7 +147,7 @@ async def test_a_press_of_stop_stops_and_is_answered(clock: ManualClock, core: C
             answered.append((press, text))
             raise PlatformError("query is too old")
 
-    intake = Intake(core, Reader(ME), Calls())  # type: ignore[arg-type]
+    intake = Intake(core, ME, Calls(), Trees())  # type: ignore[arg-type]
     ours: Callable[[str], dict[str, Any]] = lambda data: {  # noqa: E731
         "update_id": 1,
         "callback_query": {

@@ -126,7 +126,8 @@ async def test_commands_and_the_menu(telegram: FakeTelegram, tmp_path: Path) -> 
         await telegram.wait_for(lambda: answered(telegram, chat, "There is nothing to stop."), LIMIT_S)
 
     assert telegram.answers(chat)[0].buttons == []
-    assert len(telegram.calls_of("setMyCommands")) == 1
+    (menu,) = telegram.calls_of("setMyCommands")
+    assert '"command": "help"' in menu.params["commands"]
     async with running(telegram, tmp_path):
         assert len(telegram.calls_of("setMyCommands")) == 1
 

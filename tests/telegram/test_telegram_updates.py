@@ -6,18 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botkit_telegram.menu import COMMANDS
 from botkit_telegram.spot import Spot
+from botkit_telegram.trees import Trees
 from botkit_telegram.updates import ANONYMOUS_ADMIN, Press, Reader, Unreadable
 from telegram_parts import ANNA, GROUP, ME, PRIVATE, said
 
 from botkit.types import Message, Person
 
+COMMANDS = ("help", "reset", "model", "stop", "regenerate")
 BOT = {"id": ME.id, "is_bot": True, "first_name": "Testy", "username": "testbot"}
 
 
 def read(update: dict[str, Any]) -> Message:
-    message = Reader(ME).read(update)
+    message = Reader(ME, Trees(), COMMANDS).read(update)
     assert isinstance(message, Message)
     return message
 
@@ -97,6 +98,11 @@ def test_the_name_it_is_called_by_is_no_part_of_what_is_said(text: str, heard: s
     assert read(said(text, GROUP)).text == heard
 
 
+@pytest.mark.parametrize("text", ["/start", "/start@testbot", "/start from-a-link"])
+def test_who_opens_the_chat_is_told_what_the_bot_understands(text: str) -> None:
+    assert read(said(text)).text == "/help"
+
+
 def test_a_topic_is_a_thread_and_a_chain_of_replies_is_none() -> None:
     in_topic = read(said("a", GROUP, message_thread_id=5, is_topic_message=True))
     in_chain = read(said("a", GROUP, message_thread_id=5))
@@ -107,10 +113,11 @@ def test_a_topic_is_a_thread_and_a_chain_of_replies_is_none() -> None:
 
 
 def test_a_reply_goes_back_to_the_root_of_its_tree() -> None:
-    reader = Reader(ME)
+    trees = Trees()
+    reader = Reader(ME, trees, COMMANDS)
     root = said("root", GROUP)["message"]
     first = reader.read(said("root", GROUP, message_id=root["message_id"]))
-    reader.grow(Spot(GROUP["id"], root["message_id"]), 9001)
+    trees.grow(GROUP["id"], 9001, root["message_id"])
     answer = {"message_id": 9001, "date": 0, "chat": GROUP, "from": BOT}
     second = reader.read(said("and then?", GROUP, message_id=9002, reply_to_message=answer))
     third = reader.read(said("more", GROUP, reply_to_message={**answer, "message_id": 9002, "from": ANNA}))
@@ -151,7 +158,7 @@ def test_other_bots_are_known_as_such() -> None:
     ],
 )
 def test_what_is_nobodys_words_is_passed_over(update: dict[str, Any]) -> None:
-    assert Reader(ME).read(update) is None
+    assert Reader(ME, Trees(), COMMANDS).read(update) is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def test_what_is_nobodys_words_is_passed_over(update: dict[str, Any]) -> None:
 )
 def test_an_update_that_makes_no_sense_is_named_and_nothing_of_it_is_shown(update: Any) -> None:
     with pytest.raises(Unreadable) as caught:
-        Reader(ME).read(update)
+        Reader(ME, Trees(), COMMANDS).read(update)
 
     assert "hi" not in str(caught.value).split()
     assert "\n" not in str(caught.value)
@@ -184,7 +191,7 @@ def test_a_press_says_what_the_person_might_have_typed() -> None:
     asked = {"message_id": 4, "date": 0, "chat": PRIVATE, "from": ANNA, "text": "q"}
     ours = {"message_id": 5, "date": 0, "chat": PRIVATE, "from": BOT, "text": "a", "reply_to_message": asked}
     query = {"id": "abc", "from": ANNA, "message": ours, "data": "regenerate", "chat_instance": "1"}
-    press = Reader(ME).read({"update_id": 1, "callback_query": query})
+    press = Reader(ME, Trees(), COMMANDS).read({"update_id": 1, "callback_query": query})
 
     assert isinstance(press, Press)
     assert press.message is not None
@@ -197,9 +204,3 @@ def test_a_press_says_what_the_person_might_have_typed() -> None:
 def test_event_ids_find_back() -> None:
     for spot in (Spot(7, 1), Spot(-100500, 12, 5), Spot(-100500, 12, 5, "8/9"), Spot(7, 1, None, "x")):
         assert Spot.of_event(spot.event_id) == spot
-
-
-def test_the_menu_is_what_the_core_understands() -> None:
-    from botkit.chat.commands import COMMANDS as UNDERSTOOD
-
-    assert {one.name: one.summary for one in UNDERSTOOD} == COMMANDS

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from botkit_telegram.intake import Intake
 from botkit_telegram.settings import TelegramSettings
-from botkit_telegram.updates import Reader
+from botkit_telegram.trees import Trees
 from botkit_telegram.webhook import SECRET_HEADER, Webhook
 from pydantic import ValidationError
 from telegram_bots import LIMIT_S, TOKEN, running
@@ -50,7 +50,7 @@ def core() -> Core:
 
 
 def webhook(settings: TelegramSettings, core: Core) -> Webhook:
-    return Webhook(settings, Intake(core, Reader(ME), calls=None))  # type: ignore[arg-type]
+    return Webhook(settings, Intake(core, ME, calls=None, trees=Trees()))  # type: ignore[arg-type]
 
 
 async def test_an_update_is_taken_from_whoever_knows_the_secret(
