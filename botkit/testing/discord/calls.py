@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 
 from botkit.protocols import Clock
-from botkit.testing.discord.faults import CallFault, CallFaults
+from botkit.testing.discord.faults import CallFault, CallFaults, Gate
 from botkit.testing.discord.limits import VIA, Limiter
 from botkit.testing.discord.refusal import Refusal, unauthorized
 from botkit.testing.discord.world import Bot, Json, World
@@ -57,6 +57,7 @@ class Calls:
     changed: Callable[[], None]
     faults: CallFaults = field(default_factory=CallFaults)
     made: list[Call] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
 
     async def answer(
         self, request: web.Request, operation: str, do: Handler, *, needs_token: bool = True
@@ -68,6 +69,7 @@ class Calls:
         fault = self.faults.take(operation)
         if fault is not None and fault.delay_s:
             await self.clock.sleep(fault.delay_s)
+        await self._wait(operation, after_effect=False)
         verdict = self.limiter.judge(operation, self._token(request), call.where.get("channel", ""))
         if fault is not None and not fault.after_effect and fault.status:
             response = self._failed(fault)
@@ -80,12 +82,19 @@ class Calls:
             response = self._done(call, do, verdict.headers)
             if fault is not None and fault.status:
                 response = self._failed(fault)
+        await self._wait(operation, after_effect=True)
         is_cut = fault is not None and fault.cut
         call.status = 0 if is_cut else response.status
         self.changed()
         if is_cut and request.transport is not None:
             request.transport.abort()
         return response
+
+    async def _wait(self, operation: str, *, after_effect: bool) -> None:
+        self.changed()
+        for gate in self.gates:
+            if gate.operation in (operation, "*") and gate.after_effect == after_effect:
+                await gate.pass_through(self.changed)
 
     def _done(self, call: Call, do: Handler, headers: dict[str, str]) -> web.Response:
         try:

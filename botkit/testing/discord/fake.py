@@ -14,7 +14,7 @@ from botkit.testing.discord import interactions as acts
 from botkit.testing.discord.bell import Bell
 from botkit.testing.discord.calls import Call, Calls
 from botkit.testing.discord.drafts import REPLY, attached, find_mentions
-from botkit.testing.discord.faults import MALFORMED, UNKNOWN, CallFault
+from botkit.testing.discord.faults import MALFORMED, UNKNOWN, CallFault, Gate
 from botkit.testing.discord.gateway import Gateway
 from botkit.testing.discord.interactions import Interaction, Interactions
 from botkit.testing.discord.limits import NO_LIMITS, Limiter, RateLimits
@@ -49,6 +49,17 @@ class FakeDiscord:
 
     async def __aenter__(self) -> Self:
         """Begin to serve."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cut all lines and stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Be up, at the same address as before; ``async with`` does this."""
         app = web.Application(client_max_size=32 * 1024 * 1024)
         add_rest(app, self._calls, self._rest)
         add_interactions(app, self._calls, self._interactions)
@@ -59,15 +70,15 @@ class FakeDiscord:
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, self._port).start()
         self._port = self._runner.addresses[0][1]
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Cut all lines and stop."""
+    async def stop(self) -> None:
+        """Be down: all lines are cut and new ones refused; nothing is forgotten, sessions neither."""
+        for gate in self._calls.gates:
+            gate.open()
         self.drop_connections()
-        assert self._runner is not None, "it was entered"
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
 
     # Where it is
 
@@ -256,6 +267,12 @@ class FakeDiscord:
                 delay_s,
             )
         )
+
+    def hold(self, operation: str, *, after_effect: bool = False) -> Gate:
+        """Hold the calls of *operation*, before or after they have their effect, until the gate is opened."""
+        gate = Gate(operation, after_effect=after_effect)
+        self._calls.gates.append(gate)
+        return gate
 
     def limit(self, limits: RateLimits) -> None:
         """Exchange the rate limits."""

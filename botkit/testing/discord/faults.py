@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from botkit.testing.discord.sessions import DISPATCH, Session
@@ -30,6 +32,26 @@ class CallFault:
             said = {"message": self.message or "You are being rate limited.", "code": self.code}
             return {**said, "retry_after": self.retry_after_s, "global": self.is_global}
         return {"message": self.message or f"{self.status}: as the test wished", "code": self.code}
+
+
+class Gate:
+    """Holds the calls of *operation*, before or after their effect, until it is opened."""
+
+    def __init__(self, operation: str, *, after_effect: bool) -> None:
+        """Begin closed."""
+        self.operation, self.after_effect = operation, after_effect
+        self.n_held = 0
+        self._open = asyncio.Event()
+
+    def open(self) -> None:
+        """Let everything through, now and later."""
+        self._open.set()
+
+    async def pass_through(self, changed: Callable[[], None]) -> None:
+        """Return once it is open; *changed* is called when one more waits."""
+        self.n_held += 1
+        changed()
+        await self._open.wait()
 
 
 @dataclass
