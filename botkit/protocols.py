@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from botkit.types import (
     BackendStatus,
     Chunk,
+    CommandInfo,
     Conversation,
     GenerationRequest,
     Limits,
@@ -161,6 +162,9 @@ class ChatService(Protocol):
 
     async def count_tokens(self, model: str, turns: Sequence[PromptTurn]) -> int:
         """Return the prompt tokens of *turns* for *model*, starting its backend if need be."""
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """Return the commands that people may type, for a platform's menu."""
 
     def models(self) -> list[str]:
         """Return the names of the models that can be asked for, the default one first."""

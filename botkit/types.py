@@ -95,6 +95,15 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandInfo:
+    """A command as a platform's menu shows it; ``argument`` is "" or how to type it."""
+
+    name: str
+    argument: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class PromptTurn:
     """One turn of a prompt, as the backend's chat template receives it."""
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from botkit.errors import UnknownNameError
-from botkit.types import Conversation, Message
+from botkit.types import CommandInfo, Conversation, Message
+
+if TYPE_CHECKING:
+    from botkit.store.personal import Holdings
 
 # A path like /usr/bin is talk, and Telegram adds the bot's name: /help@mybot.
 COMMAND = re.compile(r"\s*/([A-Za-z]\w{0,31})(@\w+)?(?:\s+(.*\S))?\s*", re.DOTALL)
 MAX_COMMAND_CHARACTERS = 500
+FORGET_WORD = "everything"
+PRIVACY = (
+    "I keep what you say to me, what I answer, when, and under which name, so that I can answer in context."
+    " It is encrypted, it stays on the machine that I run on, and nobody trains a model with it."
+    " /mydata tells how much I keep of you; /forget takes it out."
+)
 
 
 class Desk(Protocol):
@@ -32,6 +41,12 @@ class Desk(Protocol):
 
     async def regenerate(self, message: Message) -> bool:
         """Answer the last message anew, in place of this command; False when there is none."""
+
+    async def holdings(self, message: Message) -> Holdings:
+        """Return how much is kept of the message's sender."""
+
+    async def forget(self, message: Message, farewell: str) -> None:
+        """Forget all that is kept of the message's sender, this command included, and say *farewell*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +106,37 @@ async def _regenerate(call: Call) -> str | None:
     return None if await call.desk.regenerate(call.message) else "There is no answer to write anew."
 
 
+async def _privacy(call: Call) -> str:
+    return PRIVACY
+
+
+async def _mydata(call: Call) -> str:
+    kept = await call.desk.holdings(call.message)
+    since = f"{kept.since:%Y-%m-%d}" if kept.since else "now"
+    return (
+        f"I keep {kept.n_messages} messages of yours and {kept.n_answers} answers to them, in"
+        f" {kept.n_conversations} conversations, since {since}. With /forget {FORGET_WORD} I forget them."
+    )
+
+
+async def _forget(call: Call) -> str | None:
+    if call.argument.lower() != FORGET_WORD:
+        return f"This takes out all that you ever said to me here. If you mean it: /forget {FORGET_WORD}"
+    await call.desk.forget(call.message, "I have forgotten all that you said to me, and what I answered.")
+    return None
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("help", "show what I understand", _help),
     Command("reset", "forget the conversation so far", _reset),
     Command("model", "show the model, or choose another", _model, argument="[NAME]"),
     Command("stop", "stop the answer that is being written", _stop, immediate=True),
     Command("regenerate", "write the last answer anew", _regenerate),
+    Command("privacy", "what I keep, and who sees it", _privacy),
+    Command("mydata", "how much I keep of you", _mydata),
+    Command("forget", "forget all that you said to me", _forget, argument=f"[{FORGET_WORD}]"),
 )
+MENU = tuple(CommandInfo(command.name, command.argument, command.summary) for command in COMMANDS)
 _BY_NAME = {command.name: command for command in COMMANDS}
 
 

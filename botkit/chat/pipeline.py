@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from botkit.config import Settings
     from botkit.store.conversations import Appended, ConversationStore
     from botkit.store.jobs import OpenMessage
+    from botkit.store.personal import Holdings
 
 log = structlog.get_logger(__name__)
 
@@ -339,6 +340,15 @@ class _Desk:
 
     async def regenerate(self, message: Message) -> bool:
         return await self._pipeline._regenerate(self._exchange)
+
+    async def holdings(self, message: Message) -> Holdings:
+        return await self._pipeline._store.holdings(message.sender)
+
+    async def forget(self, message: Message, farewell: str) -> None:
+        # The command itself is among what is forgotten, so there is nothing left to record.
+        await self._pipeline._store.forget(message.sender)
+        await self._exchange.live.finish(farewell)
+        self._pipeline._observer.outcome("command")
 
 
 def _sampling(chosen: object) -> Sampling:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from botkit.chat import commands
 from botkit.chat.pipeline import Pipeline
 from botkit.chat.router import ModelRouter
 from botkit.errors import BotkitError
@@ -13,6 +14,7 @@ from botkit.protocols import Clock, Reply
 from botkit.types import (
     BackendStatus,
     Chunk,
+    CommandInfo,
     Conversation,
     ConversationKey,
     GenerationRequest,
@@ -102,6 +104,10 @@ class Chat:
     async def count_tokens(self, model: str, turns: Sequence[PromptTurn]) -> int:
         """Return the prompt tokens of *turns* for *model*, starting its backend if need be."""
         return await self._router.count_tokens(model, turns)
+
+    def commands(self) -> Sequence[CommandInfo]:
+        """Return the commands that people may type, for a platform's menu."""
+        return commands.MENU
 
     def models(self) -> list[str]:
         """Return the names of the models that can be asked for, the default one first."""

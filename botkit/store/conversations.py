@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from botkit.errors import StoreError
 from botkit.protocols import Clock
-from botkit.store import answers, cursors, jobs
+from botkit.store import answers, cursors, jobs, personal
 from botkit.store.database import Database
 from botkit.store.history import (
     Head,
@@ -30,9 +30,10 @@ from botkit.store.history import (
 from botkit.store.inbox import check_ids, take_in
 from botkit.store.jobs import OpenMessage
 from botkit.store.people import KnownPerson, ensure_person, person_by_id
+from botkit.store.personal import Holdings, Record
 from botkit.store.schema import ConversationRow, MessageRow, PersonKeyRow, PersonRow
 from botkit.store.seal import KeyGoneError, Sealer
-from botkit.types import Completion, Conversation, ConversationKey, Message, Outcome, Turn
+from botkit.types import Completion, Conversation, ConversationKey, Message, Outcome, Person, Turn
 
 MAX_TURNS = 200
 _TITLE_CHARACTERS = 80
@@ -232,6 +233,24 @@ class ConversationStore:
         """Save how far *bot* has read *platform*, where no message was stored with it."""
         now = self._clock.now()
         await self._database.run(lambda session: cursors.save_cursor(session, platform, bot, position, now))
+
+    async def holdings(self, person: Person) -> Holdings:
+        """Return how much is kept of *person*."""
+        return await self._database.run(
+            lambda session: personal.holdings(session, person.platform, person.id)
+        )
+
+    async def records(self, person: Person) -> list[Record]:
+        """Return all that is kept of *person*: what they said, and what they were answered."""
+
+        def work(session: Session) -> list[Record]:
+            return list(personal.records(session, self._sealer, person.platform, person.id))
+
+        return await self._database.run(work)
+
+    async def forget(self, person: Person) -> int:
+        """Forget all that is kept of *person*, and their key; return how many messages that were."""
+        return await self._database.run(lambda session: personal.forget(session, person.platform, person.id))
 
     async def check(self) -> None:
         """Raise StoreError unless the database can be written and our key opens what is in it."""

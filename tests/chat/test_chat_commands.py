@@ -139,4 +139,13 @@ async def test_stop_and_regenerate_say_when_there_is_nothing() -> None:
 
 
 def test_the_commands_are_those_that_are_promised() -> None:
-    assert {command.name for command in commands.COMMANDS} == {"help", "reset", "model", "stop", "regenerate"}
+    assert {command.name for command in commands.COMMANDS} == {
+        "help",
+        "reset",
+        "model",
+        "stop",
+        "regenerate",
+        "privacy",
+        "mydata",
+        "forget",
+    }

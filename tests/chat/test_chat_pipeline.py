@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from chat_parts import ANNA, BEN, ROOM, Bot, UnreliableStore, message
 
+from botkit.chat import commands
 from botkit.chat.exchange import NOTHING_SAID
 from botkit.chat.pipeline import CANCEL_GRACE_S
 from botkit.errors import BackendDied, BadRequestError, BotkitError, ModelError, StoreError, Undeliverable
@@ -596,3 +597,23 @@ async def test_every_scope_answers(clock: ManualClock, store: UnreliableStore, s
     await bot.say("hello again", sender=BEN)
     n_turns = len(bot.backend.requests[-1].turns) - 1
     assert n_turns == (1 if scope in ("member", "reply") else 3)
+
+
+async def test_a_person_is_told_what_is_kept_and_can_have_it_forgotten(bot: Bot) -> None:
+    await bot.say("hello")
+    await bot.say("from ben", sender=BEN)
+
+    assert "encrypted" in (await bot.say("/privacy")).text
+    assert (await bot.say("/mydata")).text.startswith("I keep 3 messages of yours and 2 answers")
+    assert "/forget everything" in (await bot.say("/forget")).text
+    assert "2 messages" not in (await bot.say("/forget please")).text
+    assert (await bot.say("/forget everything")).text.startswith("I have forgotten all")
+
+    assert (await bot.say("/mydata")).text.startswith("I keep 1 messages of yours and 0 answers")
+    assert [role for role, _ in await bot.turns()] == ["user", "assistant"]
+    await bot.assert_idle()
+
+
+def test_every_command_is_in_the_menu() -> None:
+    assert [one.name for one in commands.MENU] == [one.name for one in commands.COMMANDS]
+    assert all(one.summary and len(one.name) <= 32 for one in commands.MENU)
