@@ -20,8 +20,8 @@ class Bell:
             if not one.done():
                 one.set_result(None)
 
-    async def wait_for(self, condition: Callable[[], object], timeout_s: float) -> None:
-        """Return once *condition* holds, asking at every ring; raises TimeoutError after *timeout_s*."""
+    async def wait_for(self, condition: Callable[[], object], timeout_s: float | None) -> None:
+        """Return once *condition* holds, looking at every ring; raises TimeoutError after *timeout_s*."""
         async with asyncio.timeout(timeout_s):
             while not condition():
                 one: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -226,7 +226,7 @@ class FakeDiscord:
         """The Gateway: its sessions, and how often somebody identified, resumed, sent a heartbeat."""
         return self._gateway
 
-    async def wait_for(self, condition: Callable[[], object], timeout: float = WAIT_S) -> None:  # noqa: ASYNC109
+    async def wait_for(self, condition: Callable[[], object], timeout: float | None = WAIT_S) -> None:  # noqa: ASYNC109
         """Return once *condition* holds, looking at every change; raises TimeoutError."""
         await self._bell.wait_for(condition, timeout)
 
