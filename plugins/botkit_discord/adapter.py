@@ -60,7 +60,13 @@ class DiscordAdapter:
         try:
             while True:
                 client = BotClient(
-                    self._settings, self._clock, session, self._put, self._press, self._command
+                    self._settings,
+                    self._clock,
+                    session,
+                    self._put,
+                    self._press,
+                    service.commands(),
+                    self._command,
                 )
                 error = await self._serve_watched(client, service, started)
                 if error is not None and (wrong := config_error(error)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from botkit.protocols import Clock
+from botkit.types import CommandInfo
 from botkit_discord.controls import Act, add_commands
 from botkit_discord.failures import config_error
 from botkit_discord.intake import Arrival, NewSession
@@ -40,7 +41,7 @@ class BotClient(discord.Client):
     """One connection to Discord, as one bot.
 
     *put* is called with each message, and with each session that begins at nothing; *press* with what is done
-    with buttons; *command* with what is asked by slash commands.
+    with buttons; *command* with what is asked by the slash commands of *menu*.
 
     discord.py opens every first connection with a new session, and ends the session when it closes.  This
     client resumes *session* where there is one, and leaves it open.  It serves once: after an error that
@@ -54,9 +55,11 @@ class BotClient(discord.Client):
         session: Session | None,
         put: Callable[[Arrival | NewSession], None],
         press: Callable[[discord.Interaction], Awaitable[None]],
+        menu: Sequence[CommandInfo],
         command: Act,
     ) -> None:
         """Make ready to log in."""
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody asked for voice
         super().__init__(
             intents=_intents(settings),
             allowed_mentions=discord.AllowedMentions.none(),
@@ -72,7 +75,7 @@ class BotClient(discord.Client):
         self._ended = asyncio.Event()
         self._is_first_identify = True
         self.served = asyncio.Event()
-        self.tree = add_commands(self, command)
+        self.tree = add_commands(self, menu, command)
         point(self, settings.api_base)
 
     async def connect(self, *, reconnect: bool = True) -> None:

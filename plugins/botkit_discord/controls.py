@@ -5,25 +5,21 @@ Buttons carry all they need in their ``custom_id``, so one that an earlier proce
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
 import structlog
 from discord import app_commands, ui
 
+from botkit.types import CommandInfo
 from botkit_discord.failures import FOREIGN, platform_error
 
 log = structlog.get_logger(__name__)
 
 STOP, REGENERATE = "botkit:stop", "botkit:regenerate"
-COMMANDS = {
-    "help": "show what I understand",
-    "reset": "forget the conversation so far",
-    "model": "show the model, or choose another",
-    "stop": "stop the answer that is being written",
-    "regenerate": "write the last answer anew",
-}
+PERSONAL = frozenset({"help", "privacy", "mydata", "forget"})
+"""Commands whose answers only the person who asked is shown."""
 
 Act = Callable[[discord.Interaction, str], Awaitable[None]]
 """Does what a line such as ``/model echo`` says."""
@@ -48,12 +44,14 @@ def pressed(interaction: discord.Interaction) -> str | None:
     return name if name in (STOP, REGENERATE) else None
 
 
-def add_commands(client: discord.Client, act: Act) -> app_commands.CommandTree[Any]:
-    """Let *client* understand the commands; *act* does what they say."""
+def add_commands(
+    client: discord.Client, menu: Sequence[CommandInfo], act: Act
+) -> app_commands.CommandTree[Any]:
+    """Let *client* understand the commands of *menu*; *act* does what they say."""
     tree = app_commands.CommandTree(client)
-    for name, summary in COMMANDS.items():
-        callback = _with_model(act) if name == "model" else _plain(name, act)
-        command: Any = app_commands.Command(name=name, description=summary, callback=callback)
+    for one in menu:
+        callback = _with_value(one.name, one.argument, act) if one.argument else _plain(one.name, act)
+        command: Any = app_commands.Command(name=one.name, description=one.summary, callback=callback)
         tree.add_command(command)
     return tree
 
@@ -84,9 +82,9 @@ def _plain(name: str, act: Act) -> Any:
     return callback
 
 
-def _with_model(act: Act) -> Any:
-    @app_commands.describe(model="the model to use from now on")
-    async def callback(interaction: discord.Interaction, model: str | None = None) -> None:
-        await act(interaction, f"/model {model or ''}".rstrip())
+def _with_value(name: str, argument: str, act: Act) -> Any:
+    @app_commands.describe(value=argument)
+    async def callback(interaction: discord.Interaction, value: str | None = None) -> None:
+        await act(interaction, f"/{name} {value or ''}".rstrip())
 
     return callback

@@ -12,7 +12,7 @@ import structlog
 
 from botkit.protocols import ChatService, Reply
 from botkit.types import ConversationKey, Message
-from botkit_discord.controls import REGENERATE, STOP, pressed
+from botkit_discord.controls import PERSONAL, REGENERATE, STOP, pressed
 from botkit_discord.events import PLATFORM, EventName, person
 from botkit_discord.failures import FOREIGN, platform_error
 from botkit_discord.intake import Intake
@@ -44,7 +44,8 @@ class Interactions:
 
     async def command(self, interaction: discord.Interaction, line: str) -> None:
         """Do what a slash command says, and answer in its place."""
-        if await _acknowledged(interaction.response.defer(thinking=True)):
+        is_personal = line[1:].partition(" ")[0] in PERSONAL
+        if await _acknowledged(interaction.response.defer(thinking=True, ephemeral=is_personal)):
             message = await self._message(interaction, line)
             await self._intake.accept(message, self._reply_to(message, interaction))
 

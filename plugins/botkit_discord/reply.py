@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import discord
 
+from botkit.errors import PlatformError
 from botkit.protocols import Clock
 from botkit.types import Limits, Place
 from botkit_discord.controls import buttons
@@ -63,6 +65,8 @@ class DiscordReply:
         else:
             await self.edit(receipt, text, final=final)
         self._placeholder = None
+        if self._has_buttons and self._known:
+            await self._take_buttons(self._known[-1])
         self._known.append(receipt)
         self._n_sent += 1
         return receipt
@@ -154,6 +158,17 @@ class DiscordReply:
 
         # A newer text follows one that is not final: trying again would only delay it.
         await self._line.call("editing", edit, patient=final)
+
+    async def _take_buttons(self, receipt: str) -> None:
+        """Leave the buttons to the newest message; one that keeps them is no harm."""
+        current = int(self._moved.get(receipt, receipt))
+
+        async def edit(client: discord.Client) -> None:
+            message = client.get_partial_messageable(self._channel_id).get_partial_message(current)
+            await message.edit(view=None, allowed_mentions=NOBODY)
+
+        with suppress(PlatformError):
+            await self._line.call("taking buttons away", edit, patient=False)
 
     def _reference(self) -> dict[str, Any]:
         """Return what makes a message an answer; it is sent as well if the question is gone meanwhile."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from botkit_discord.controls import COMMANDS
 from discord_town import Town
 
 from botkit.chat import commands
@@ -15,8 +14,12 @@ def labels(town: Town) -> list[str]:
     return [button["label"] for button in town.answers()[-1].buttons]
 
 
-def test_discord_offers_the_commands_there_are() -> None:
-    assert {one.name: one.summary for one in commands.COMMANDS} == COMMANDS
+async def test_discord_offers_the_commands_there_are(town: Town) -> None:
+    async with town.serving():
+        await town.discord.wait_for(lambda: town.bot.commands)
+
+    offered = {one["name"]: one["description"] for one in town.bot.commands[0]}
+    assert offered == {one.name: one.summary for one in commands.COMMANDS}
 
 
 async def test_an_answer_can_be_stopped_with_its_button(town: Town) -> None:
@@ -29,6 +32,17 @@ async def test_an_answer_can_be_stopped_with_its_button(town: Town) -> None:
 
     assert town.backend.n_cancelled == 1
     assert town.texts()[0].startswith("word0")
+
+
+async def test_only_the_last_part_of_an_answer_has_buttons(town: Town) -> None:
+    town.backend._script = lambda _: ["paragraph of words\n\n" * 300]
+    async with town.serving():
+        await town.ask("at length")
+        await town.discord.wait_for(lambda: len(town.answers()) == 3 and labels(town) == ["Regenerate"])
+        await town.discord.wait_for(lambda: not any(one.buttons for one in town.answers()[:-1]))
+
+    calls = [*town.discord.calls_of("send"), *town.discord.calls_of("edit")]
+    assert all(call.body["allowed_mentions"] == {"parse": []} for call in calls)
 
 
 async def test_an_answer_is_written_anew_with_its_button(town: Town) -> None:
@@ -74,13 +88,13 @@ async def test_a_slash_command_is_answered_in_its_place(town: Town) -> None:
         await town.discord.slash(town.square, town.anna, "help")
         await town.discord.wait_for(lambda: town.answers() and "/reset" in town.texts()[0])
 
-    assert len(town.answers()) == 1
+    assert [one.is_ephemeral for one in town.answers()] == [True]
 
 
 async def test_a_slash_command_has_an_argument(town: Town) -> None:
     async with town.serving():
         await town.discord.wait_for(lambda: town.bot.commands)
-        await town.discord.slash(town.square, town.anna, "model", model="scripted")
+        await town.discord.slash(town.square, town.anna, "model", value="scripted")
         await town.until_said("From now on I use scripted here.")
 
 
