@@ -95,3 +95,10 @@ def test_what_cannot_be_a_token_is_refused_without_showing_it(token: str) -> Non
 def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"token_file .*nothing cannot be read: No such file"):
         TelegramSettings(token_file=f"{tmp_path}/nothing").read_token()
+
+
+def test_the_page_about_it_names_every_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "telegram.md").read_text("utf-8")
+    missing = [key for key in TelegramSettings.model_fields if f"`{key}`" not in page]
+
+    assert missing == []
