@@ -81,11 +81,6 @@ class Client:
         """The bot's own account; known once open."""
         return self.bot.bot
 
-    @property
-    def bot_id(self) -> str:
-        """The bot's id, which is the open half of its token."""
-        return self._token.partition(":")[0]
-
     async def open(self) -> None:
         """Connect.  Raises ConfigError for a token that Telegram does not know, else PlatformError."""
         failure: ConfigError | PlatformError | None = None

@@ -29,7 +29,7 @@ async def test_updates_that_cannot_be_fetched_come_later(
 ) -> None:
     anna = telegram.user("Anna")
     chat = telegram.private(anna)
-    telegram.fail("getUpdates", status=status, times=3)
+    telegram.fail("getUpdates", status=status, times=2)
     async with running(telegram, tmp_path):
         await telegram.say(chat, anna, "hello")
         await telegram.wait_for(lambda: texts(telegram, chat) == ["hello"], LIMIT_S)
