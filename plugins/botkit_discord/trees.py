@@ -36,7 +36,7 @@ class ReplyTrees:
         for _ in range(MAX_STEPS):
             if message_id in self._roots:
                 return self._roots[message_id]
-            if known is None and self._ask:
+            if self._ask and (known is None or _hides_its_reference(known)):
                 known = await self._fetch(channel_id, message_id)
             above = _answered(known) if known is not None else None
             if above is None:
@@ -64,3 +64,8 @@ def _answered(event: discord.Message) -> int | None:
     reference = event.reference
     is_reply = reference is not None and reference.type is discord.MessageReferenceType.reply
     return reference.message_id if reference is not None and is_reply else None
+
+
+def _hides_its_reference(event: discord.Message) -> bool:
+    """Tell whether *event* is a reply that does not say to what, as those inside another message may be."""
+    return event.type is discord.MessageType.reply and event.reference is None

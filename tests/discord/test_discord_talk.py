@@ -92,6 +92,20 @@ async def test_a_reply_tree_is_a_conversation_of_its_own(town: Town) -> None:
     assert "other" not in "".join(turns)
 
 
+async def test_a_reply_tree_is_known_after_a_restart(town: Town) -> None:
+    async with town.serving("chat.scope=reply"):
+        await town.ask("one")
+        await town.until_said("one")
+        await town.discord.say(town.square, town.anna, "two", reply_to=town.answers()[0].id)
+        await town.until_said("one", "two")
+    async with town.serving("chat.scope=reply"):
+        await town.discord.say(town.square, town.anna, "three", reply_to=town.answers()[1].id)
+        await town.until_said("one", "two", "three")
+
+    asked = "".join(turn.text for turn in town.backend.requests[-1].turns)
+    assert all(word in asked for word in ("one", "two", "three"))
+
+
 async def test_nobody_is_pinged_whatever_the_model_writes(town: Town) -> None:
     text = f"@everyone @here {town.ben.mention} <@&{town.guild.id}>"
     town.backend._script = lambda _: [text[:10], text[10:]]
