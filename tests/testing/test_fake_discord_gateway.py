@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -230,3 +232,51 @@ async def test_shards_share_the_servers(fake: FakeDiscord, bot: Bot, ada: User) 
 
     assert not events[0] & events[1]
     assert events[0] | events[1] == {f"town {n}" for n in range(4)}
+
+
+async def test_a_poisonous_event_comes_again_to_who_resumes_from_before_it(
+    fake: FakeDiscord, bot: Bot
+) -> None:
+    names: list[list[str]] = []
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(fake.gateway_url) as socket:
+            await socket.receive_json()
+            await socket.send_json({"op": 2, "d": {"token": TOKEN, "intents": 1, "properties": {}}})
+            ready = await socket.receive_json()
+            await socket.close(code=4000)
+        fake.malformed_event()
+        for _ in range(2):
+            async with http.ws_connect(ready["d"]["resume_gateway_url"]) as socket:
+                await socket.receive_json()
+                data = {"token": TOKEN, "session_id": ready["d"]["session_id"], "seq": ready["s"]}
+                await socket.send_json({"op": 6, "d": data})
+                names.append([(await socket.receive_json())["t"] for _ in range(2)])
+                await socket.close(code=4000)
+
+    assert names == [["MESSAGE_CREATE", "RESUMED"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [("nonsense", 4002), ('{"op": 8, "d": {}}', 4003), ('{"op": 6, "d": {"token": "wrong"}}', 4004)],
+)
+async def test_what_makes_no_sense_is_closed_with_its_code(
+    fake: FakeDiscord, bot: Bot, sent: str, code: int
+) -> None:
+    async with aiohttp.ClientSession() as http, http.ws_connect(fake.gateway_url) as socket:
+        await socket.receive_json()
+        await socket.send_str(sent)
+        await socket.receive()
+
+        assert socket.close_code == code
+
+
+async def test_events_come_compressed_to_who_asks(fake: FakeDiscord, bot: Bot) -> None:
+    unpack = zlib.decompressobj()
+    url = fake.gateway_url + "?compress=zlib-stream"
+    async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
+        hello = json.loads(unpack.decompress(await socket.receive_bytes()))
+        await socket.send_json({"op": 1, "d": None})
+        ack = json.loads(unpack.decompress(await socket.receive_bytes()))
+
+    assert (hello["op"], ack["op"]) == (10, 11)

@@ -324,14 +324,14 @@ class FakeDiscord:
         self._gateway.faults.n_swapped += 1
 
     def malformed_event(self) -> None:
-        """Send a MESSAGE_CREATE that is nonsense."""
+        """Send a MESSAGE_CREATE that is nonsense; a RESUME from before it brings it again."""
         for session in self._gateway.sessions.values():
-            session.send_raw(MALFORMED)
+            session.dispatch(*MALFORMED)
 
     def unknown_event(self) -> None:
         """Send an event of a kind that nobody knows yet."""
         for session in self._gateway.sessions.values():
-            session.send_raw(UNKNOWN)
+            session.dispatch(*UNKNOWN)
 
     def set_available(self, guild: Guild, *, available: bool) -> None:
         """Let *guild* have an outage (GUILD_DELETE, unavailable), or come back from it (GUILD_CREATE)."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from botkit.testing.discord.sessions import DISPATCH, Session
+from botkit.testing.discord.sessions import Session
 from botkit.testing.discord.world import Json
 
 
@@ -108,5 +108,5 @@ class EventFaults:
         return [data]
 
 
-MALFORMED: Json = {"op": DISPATCH, "t": "MESSAGE_CREATE", "d": {"id": "no number", "author": None}}
-UNKNOWN: Json = {"op": DISPATCH, "t": "SOMETHING_NEW", "d": {"what": "nobody knows"}}
+MALFORMED = ("MESSAGE_CREATE", {"id": "no number", "author": None})
+UNKNOWN = ("SOMETHING_NEW", {"what": "nobody knows"})

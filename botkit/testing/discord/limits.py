@@ -58,7 +58,7 @@ class Limiter:
     def judge(self, operation: str, token: str, channel: str) -> Verdict:
         """Count one call of *operation*; an earlier one is what it may have to wait for."""
         limits = self.limits
-        if limits.all_calls:
+        if limits.all_calls and token:  # interactions carry no token and are not counted here
             window = self._window(("*", token), limits.all_calls, limits.all_window_s)
             if window.n_left < 0:
                 return self._refused(window, is_global=True, headers={})

@@ -83,19 +83,14 @@ class Session:
         if self.connection is not None:
             self.connection.send(payload)
 
-    def send_raw(self, payload: Json) -> None:
-        """Send what is no event of this session, under its newest number."""
-        if self.connection is not None:
-            self.connection.send({**payload, "s": self.sequence})
-
     def can_resume_from(self, sequence: int) -> bool:
         """Tell whether everything after *sequence* is still here."""
         first = self.log[0]["s"] if self.log else self.sequence + 1
         return first - 1 <= sequence <= self.sequence
 
     def after(self, sequence: int) -> list[Json]:
-        """Return the events after *sequence*."""
-        return [one for one in self.log if one["s"] > sequence]
+        """Return the events after *sequence*; that an earlier RESUME succeeded is no news."""
+        return [one for one in self.log if one["s"] > sequence and one["t"] != "RESUMED"]
 
     def sees(self, guild: Guild | None) -> bool:
         """Tell whether this shard is the one for *guild*; direct messages come to the first."""
