@@ -10,6 +10,7 @@ from telegramify_markdown.config import RenderConfig
 
 MAX_UNITS = 4096
 MAX_ENTITIES = 100
+"""More than these Telegram leaves unmarked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ def render(markdown: str) -> Rendered:
     entities = [
         MessageEntity(**one.to_dict()) for one in found if 0 <= one.offset < one.offset + one.length <= length
     ]
-    if not entities or len(entities) > MAX_ENTITIES or length > MAX_UNITS or not shown.strip():
+    if not entities or length > MAX_UNITS or not shown.strip():
         return Rendered(text)
-    return Rendered(shown, tuple(entities))
+    return Rendered(shown, tuple(entities[:MAX_ENTITIES]))
 
 
 def clean(text: str) -> str:

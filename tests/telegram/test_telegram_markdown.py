@@ -41,6 +41,13 @@ def test_a_block_that_is_still_being_written_is_a_block_already() -> None:
     assert entity.type == "pre"
 
 
+def test_more_marks_than_telegram_takes_leave_words_without_marks() -> None:
+    shown = render("**a** b " * 150)
+
+    assert shown.text.strip() == ("a b " * 150).strip()
+    assert len(shown.entities) == 100
+
+
 def test_halves_of_characters_are_replaced() -> None:
     assert render("a \ud83d b").text == "a \N{REPLACEMENT CHARACTER} b"
 
