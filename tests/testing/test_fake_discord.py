@@ -125,3 +125,33 @@ async def test_refusals_carry_discords_codes(
         assert await code_of(place.send("x")) == 50013
         fake.deny(channel, "view_channel")
         assert await code_of(place.send("x")) == 50001
+
+
+async def test_what_is_asked_for_by_id_is_there(
+    fake: FakeDiscord, bot: Bot, channel: Channel, ada: User
+) -> None:
+    thread = fake.thread(channel, "aside")
+    number = await fake.say(thread, ada, "hello")
+    assert channel.guild is not None
+    async with running() as client:
+        guild = client.get_guild(channel.guild.id)
+        assert guild is not None
+        assert (await client.fetch_user(ada.id)).name == "ada"
+        assert (await guild.fetch_member(ada.id)).name == "ada"
+        assert (await client.fetch_channel(thread.id)).id == thread.id
+        assert [one.name for one in await guild.active_threads()] == ["aside"]
+        assert [one.name for one in await guild.fetch_channels()] == ["general"]
+        assert (await client.place(thread).fetch_message(number)).content == "hello"
+
+
+async def test_a_denied_permission_is_known_to_the_client(
+    fake: FakeDiscord, bot: Bot, channel: Channel
+) -> None:
+    async with running() as client:
+        place = client.get_channel(channel.id)
+        assert isinstance(place, discord.TextChannel)
+        assert place.permissions_for(place.guild.me).send_messages
+        fake.deny(channel, "send_messages")
+        await client.until(lambda: "guild_channel_update" in client.events)
+
+        assert not place.permissions_for(place.guild.me).send_messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -211,3 +212,25 @@ async def test_an_interaction_is_answered_once(
         async with aiohttp.ClientSession() as http, http.post(url, json={"type": 5}) as response:
             assert response.status == 400
             assert (await response.json())["code"] == 40060
+
+
+async def test_a_command_of_a_group_gets_its_options(
+    fake: FakeDiscord, bot: Bot, channel: Channel, ada: User
+) -> None:
+    given: list[tuple[int, bool, int | None]] = []
+    group = app_commands.Group(name="set", description="Settings")
+
+    @group.command(name="limit", description="A limit")
+    async def limit(interaction: discord.Interaction, n: int, strict: bool = False) -> None:
+        given.append((n, strict, interaction.channel_id))
+        await interaction.response.send_message("done")
+
+    client = Commands(lambda *_: asyncio.sleep(0))
+    client.tree.add_command(group)
+    thread = fake.thread(channel, "aside")
+    async with running(client):
+        for place, options in ((channel, {"n": 3, "strict": True}), (thread, {"n": 4})):
+            made = await fake.slash(place, ada, "set limit", **options)
+            await fake.wait_for(lambda made=made: made.is_answered)
+
+    assert given == [(3, True, channel.id), (4, False, thread.id)]

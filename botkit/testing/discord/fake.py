@@ -112,7 +112,7 @@ class FakeDiscord:
         return user
 
     def guild(self, name: str, *members: User) -> Guild:
-        """Open a server with all bots in it, and *members*; everybody who speaks there becomes one."""
+        """Open a server with all bots in it, and *members*; who speaks or presses there becomes one."""
         return self._world.add_guild(name, self._owner, [*self._world.bots(), *members])
 
     def channel(self, guild: Guild, name: str) -> Channel:
@@ -149,8 +149,7 @@ class FakeDiscord:
         attachments: Sequence[tuple[str, bytes]] = (),
     ) -> int:
         """Let *user* say *text* in *channel*, and return the message's id."""
-        if channel.guild is not None and user not in channel.guild.members:
-            channel.guild.members.append(user)
+        _join(channel, user)
         message = Posted(
             self._world.new_id(),
             channel,
@@ -183,6 +182,7 @@ class FakeDiscord:
             if button in (one.get("label"), one.get("custom_id")) and not one.get("disabled"):
                 assert isinstance(message.author, Bot), "only bots show buttons"
                 data = {"custom_id": one["custom_id"], "component_type": 2}
+                _join(message.channel, user)
                 return self._interactions.begin(
                     message.author, user, message.channel, acts.COMPONENT, data, message
                 )
@@ -194,6 +194,7 @@ class FakeDiscord:
         """Let *user* call the command *name*; raises LookupError if the bot has not synced it."""
         bot = bot or next(iter(self._world.bots()))
         data = acts.command_data(bot, channel, name, options)
+        _join(channel, user)
         return self._interactions.begin(bot, user, channel, acts.COMMAND, data)
 
     # What can be seen
@@ -351,3 +352,8 @@ class FakeDiscord:
                 if str(one.id) == request.match_info["attachment"]:
                     return web.Response(body=one.content, content_type=one.content_type)
         return web.Response(status=404)
+
+
+def _join(channel: Channel, user: User) -> None:
+    if channel.guild is not None and user not in channel.guild.members:
+        channel.guild.members.append(user)
