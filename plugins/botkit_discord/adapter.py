@@ -57,6 +57,7 @@ class DiscordAdapter:
         """
         session: Session | None = None
         n_failed = 0
+        self._has_started = False
         try:
             while True:
                 client = BotClient(
@@ -159,13 +160,15 @@ class DiscordAdapter:
         return None if self._intake is None or self._intake.is_behind else client.session
 
     async def _leave(self) -> None:
-        """Stop taking in, and save how far that went."""
-        if self._taking is not None:
-            self._taking.cancel()
-            await asyncio.wait({self._taking})
-        if self._intake is not None:
+        """Stop taking in, and save how far that went; the next run begins from there."""
+        taking, intake = self._taking, self._intake
+        self._taking = self._intake = self._interactions = None
+        if taking is not None:
+            taking.cancel()
+            await asyncio.wait({taking})
+        if intake is not None:
             try:
-                await self._intake.save()
+                await intake.save()
             except StoreError as error:
                 log.warning("cursor_not_saved", error=error.line())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 HANDSHAKE_S = 60.0
 RECONNECT_BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 MAX_RESUMES = 3
-"""A session that could not be resumed so often is given up."""
+"""After so many failures where Discord wants a session to be resumed, its usual address is tried."""
 IDENTIFY_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 SILENCE_S = 60.0
@@ -82,7 +83,6 @@ class BotClient(discord.Client):
         """Serve until closed.  Raises what no new connection of this client can mend."""
         n_failed = 0
         while not self._ended.is_set():
-            is_resuming = self.session is not None
             try:
                 await self._open()
                 while True:
@@ -107,8 +107,8 @@ class BotClient(discord.Client):
                 if config_error(error) is not None:
                     raise
                 n_failed += 1
-                if is_resuming and n_failed >= MAX_RESUMES:
-                    self.session = None
+                if self.session is not None and n_failed >= MAX_RESUMES:
+                    self.session = replace(self.session, gateway=str(self._gateway))
                 back_off_s = RECONNECT_BACK_OFF_S[min(n_failed, len(RECONNECT_BACK_OFF_S)) - 1]
                 log.warning("gateway_unreachable", error=type(error).__name__, back_off_s=back_off_s)
                 await self._clock.sleep(back_off_s)

@@ -9,6 +9,7 @@ import pytest
 from botkit_discord import client
 from discord_town import Town
 
+from botkit import app
 from botkit.errors import ConfigError
 
 
@@ -85,6 +86,18 @@ async def test_a_gateway_that_falls_silent_is_left(town: Town, monkeypatch: pyte
         await town.until_said("one", "two")
 
     assert sessions(town) == (1, 1)
+
+
+async def test_a_bot_that_was_shut_out_comes_back_when_it_may(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "ADAPTER_BACK_OFF_S", (0.01,))
+    async with town.serving():
+        await town.ask("one")
+        await town.until_said("one")
+        town.discord.close_connections(4004)
+        await town.ask("two")
+        await town.until_said("one", "two")
 
 
 async def test_an_event_nobody_knows_is_passed_over(town: Town) -> None:
