@@ -46,7 +46,7 @@ def test_the_core_the_plugins_and_the_migrations_are_inside(wheel: Path) -> None
 
     assert sources() - inside == set()
     assert {name.partition("/")[0] for name in inside if ".dist-info" not in name} == {
-        "botkit", "botkit_transformer", "botkit_web"
+        "botkit", *(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from botkit.store.inbox import message_place
 from botkit.store.people import KnownPerson, name_place
@@ -81,6 +81,7 @@ _HEADS_OF_OWNER = (
 )
 
 # An answer stands where its message stands, so answers that overlap come out in order.
+_asked = aliased(MessageRow)
 _stands_at = func.coalesce(MessageRow.parent_id, MessageRow.id)
 _TURNS = (
     select(
@@ -99,11 +100,17 @@ _TURNS = (
     )
     .join(PersonRow, PersonRow.id == MessageRow.person_id)
     .join(PersonKeyRow, PersonKeyRow.person_id == PersonRow.id)
+    .outerjoin(_asked, _asked.id == MessageRow.parent_id)
     .where(
         MessageRow.conversation_id == bindparam("conversation_id"),
         or_(
             and_(MessageRow.role == "user", MessageRow.state != "refused"),
-            and_(MessageRow.role == "assistant", MessageRow.state.in_(("answered", "cancelled"))),
+            and_(
+                MessageRow.role == "assistant",
+                MessageRow.state.in_(("answered", "cancelled")),
+                # An answer whose message is open is stored, but nobody has seen it yet.
+                _asked.state != "open",
+            ),
         ),
         or_(
             and_(

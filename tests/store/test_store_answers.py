@@ -98,6 +98,19 @@ async def test_an_unfinished_answer_is_no_turn_of_the_next_prompt(store: Convers
     assert [one.text for one in later.conversation.turns] == ["hello", "are you there?"]
 
 
+async def test_an_answer_is_a_turn_once_it_was_seen_and_not_before(store: ConversationStore) -> None:
+    message_id = await stored(store)
+    await store.keep(message_id, attempt=1, text="hi", outcome="answered")
+    before = await store.conversation(ROOM)
+    await store.record(message_id, outcome="answered", text="hi", attempt=1)
+    after = await store.conversation(ROOM)
+
+    assert before is not None
+    assert after is not None
+    assert [one.text for one in before.turns] == ["hello"]
+    assert [one.text for one in after.turns] == ["hello", "hi"]
+
+
 async def test_only_the_platforms_that_were_asked_for_are_taken_up(store: ConversationStore) -> None:
     await stored(store)
 
