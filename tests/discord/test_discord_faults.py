@@ -11,6 +11,7 @@ from discord_town import Town
 
 from botkit import app
 from botkit.errors import ConfigError
+from botkit.testing.discord import RateLimits
 
 
 def sessions(town: Town) -> tuple[int, int]:
@@ -240,3 +241,19 @@ async def test_two_channels_are_answered_side_by_side(town: Town) -> None:
         await asyncio.gather(*(town.ask(f"{town.bot.mention} in {one.name}", one) for one in others))
         for one in others:
             await town.until_said(f"in {one.name}", channel=one)
+
+
+@pytest.mark.slow
+async def test_two_answers_share_what_a_channel_allows(town: Town) -> None:
+    town.discord.limit(RateLimits())
+    words = [f"word{number} " for number in range(60)]
+    town.backend._script, town.backend.chunk_s = lambda _: words, 0.05
+    async with town.serving("chat.scope=member"):
+        await town.ask("go on")
+        await town.discord.say(town.square, town.ben, f"{town.bot.mention} you, too")
+        whole = "".join(words).strip()
+        await town.discord.wait_for(
+            lambda: [text.strip() for text in town.texts()] == [whole, whole], timeout=40
+        )
+
+    assert [call for call in town.discord.calls if call.status == 429] == []
