@@ -45,6 +45,8 @@ TERMINAL = "terminal"
 """The platform of ``botkit chat``: nobody is there any more, so its open messages are only recorded."""
 ADAPTER_BACK_OFF_S = (1.0, 5.0, 15.0, 60.0)
 
+_FALSE = ("false", "0", "no", "off", "n", "f")
+
 Announce = Callable[[str, str], None]
 """Gets a part that is ready now (``adapter NAME``, ``model NAME``) and one line about it, as its address."""
 
@@ -214,7 +216,7 @@ def _adapters(settings: Settings, plugins: Plugins, only: Collection[str] | None
     chosen = [
         spec
         for spec in plugins.adapters.values()
-        if (spec.enabled(settings) if only is None else spec.name in only)
+        if (_is_enabled(spec, settings) if only is None else spec.name in only)
     ]
     if not chosen:
         wanted = f"the adapter '{', '.join(only)}' is not there" if only else "no adapter is enabled"
@@ -226,11 +228,19 @@ def _adapters(settings: Settings, plugins: Plugins, only: Collection[str] | None
     return [spec.create(settings) for spec in chosen]
 
 
+def _is_enabled(spec: AdapterSpec, settings: Settings) -> bool:
+    if spec.enabled is not None:
+        return spec.enabled(settings)
+    section = settings.adapters.get(spec.name)
+    # What is neither true nor false is told when the section is validated.
+    return section is not None and str(section.get("enabled", True)).strip().lower() not in _FALSE
+
+
 def _validate(spec: AdapterSpec, settings: Settings) -> None:
     if spec.settings is None:
         return
     try:
-        spec.settings(**settings.adapters.get(spec.name, {}))
+        spec.settings()(**settings.adapters.get(spec.name, {}))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(["adapters", spec.name, *(str(part) for part in first["loc"])])

@@ -56,13 +56,17 @@ class ArchitectureSpec:
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """A platform.  ``create`` gets the settings; ``enabled`` tells from them whether to run it."""
+    """A platform.  ``create`` gets the settings.
+
+    ``settings`` imports and returns the pydantic model of ``adapters.NAME``.  An adapter runs if the settings
+    have that section, unless it says ``enabled = false``; ``enabled`` is for adapters whose settings are
+    elsewhere, and tells from them.
+    """
 
     name: str
     create: Callable[[Any], Adapter]
-    enabled: Callable[[Any], bool]
-    settings: type[Any] | None = None
-    """A pydantic model that validates ``adapters.NAME``; None for adapters with a section of their own."""
+    enabled: Callable[[Any], bool] | None = None
+    settings: Callable[[], type[Any]] | None = None
     summary: str = ""
 
 

@@ -103,10 +103,13 @@ def parts(*adapters: FakeAdapter, backend: ScriptedBackend | None = None, **sett
     served = backend or ScriptedBackend(SystemClock(), model="scripted")
     specs = {
         one.name: AdapterSpec(
-            one.name, lambda _, one=one: one, lambda _: True, settings.get(one.name)  # type: ignore[misc]
+            one.name,
+            lambda _, one=one: one,  # type: ignore[misc]
+            lambda _: True,
+            (lambda form=settings[one.name]: form) if one.name in settings else None,  # type: ignore[misc]
         )
         for one in adapters
-    }  # fmt: skip
+    }
     return Plugins(backends={"scripted": BackendSpec("scripted", lambda _: served)}, adapters=specs)
 
 
@@ -438,6 +441,24 @@ async def test_an_adapter_that_nobody_brings_is_misuse(data: Path) -> None:
 
     assert isinstance(error, ConfigError)
     assert error.line() == "unknown adapter 'telegarm' in the settings (did you mean 'telegram'?)"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "runs"),
+    [
+        ([], False),
+        (["adapters.one.token=x"], True),
+        (["adapters.one.token=x", "adapters.one.enabled=false"], False),
+        (["adapters.one.enabled=True"], True),
+        (["adapters.one.enabled=0"], False),
+    ],
+)
+def test_a_section_turns_its_adapter_on_unless_it_says_otherwise(
+    data: Path, overrides: list[str], runs: bool
+) -> None:
+    spec = AdapterSpec("one", create=lambda _: FakeAdapter("one", serve))
+
+    assert app._is_enabled(spec, settings(data, *overrides)) is runs
 
 
 class Table(BaseModel, extra="forbid"):

@@ -19,19 +19,10 @@ def _create(settings: Any) -> Adapter:
     return DiscordAdapter(DiscordSettings(**settings.adapters.get("discord", {})))
 
 
-def _enabled(settings: Any) -> bool:
-    section = settings.adapters.get("discord", {})
-    return str(section.get("enabled", "")).strip().lower() in {"true", "1", "yes", "on", "y", "t"}
+def _settings() -> type[Any]:
+    from botkit_discord.settings import DiscordSettings
 
-
-class _LateSettings:
-    """Stands for ``DiscordSettings``, whose module is imported when a section is validated."""
-
-    def __new__(cls, **values: Any) -> Any:
-        """Return the validated settings."""
-        from botkit_discord.settings import DiscordSettings
-
-        return DiscordSettings(**values)
+    return DiscordSettings
 
 
 @hookimpl
@@ -41,8 +32,7 @@ def register_adapters(register: Callable[[AdapterSpec], None]) -> None:
         AdapterSpec(
             name="discord",
             create=_create,
-            enabled=_enabled,
-            settings=_LateSettings,
+            settings=_settings,
             summary="a bot in Discord servers and direct messages",
         )
     )

@@ -17,7 +17,7 @@ class DiscordSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(False, description="Connect to Discord.")
+    enabled: bool = Field(True, description="Connect to Discord.")
     token: SecretStr | None = Field(None, description="The bot's token, from Discord's developer portal.")
     token_file: Path | None = Field(None, description="A file that holds the token.")
     api_base: str = Field(API_BASE, pattern="^https?://", description="Where the REST API is.")

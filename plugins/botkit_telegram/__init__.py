@@ -19,19 +19,10 @@ def _create(settings: Any) -> Adapter:
     return TelegramAdapter(TelegramSettings(**settings.adapters.get("telegram", {})))
 
 
-def _enabled(settings: Any) -> bool:
-    section = settings.adapters.get("telegram", {})
-    return str(section.get("enabled", "")).strip().lower() in {"true", "1", "yes", "on", "y", "t"}
+def _settings() -> type[Any]:
+    from botkit_telegram.settings import TelegramSettings
 
-
-class _LateSettings:
-    """Stands for ``TelegramSettings``, whose module is imported when a section is validated."""
-
-    def __new__(cls, **values: Any) -> Any:
-        """Return the validated settings."""
-        from botkit_telegram.settings import TelegramSettings
-
-        return TelegramSettings(**values)
+    return TelegramSettings
 
 
 @hookimpl
@@ -41,8 +32,7 @@ def register_adapters(register: Callable[[AdapterSpec], None]) -> None:
         AdapterSpec(
             name="telegram",
             create=_create,
-            enabled=_enabled,
-            settings=_LateSettings,
+            settings=_settings,
             summary="Telegram bot: private chats, groups and forum topics",
         )
     )

@@ -22,7 +22,7 @@ class TelegramSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(default=False, description="Whether to connect to Telegram.")
+    enabled: bool = Field(default=True, description="Whether to connect to Telegram.")
     token: SecretStr = Field(default=SecretStr(""), description="The bot's token, from @BotFather.")
     token_file: Path | None = Field(default=None, description="A file with the token, in place of it.")
     base_url: str = Field(default=f"{API}/bot", description="The Bot API; the token is appended.")

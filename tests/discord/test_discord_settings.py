@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botkit_discord import _enabled
 from botkit_discord.settings import API_BASE, DiscordSettings
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from discord_town import TOKEN, Town
 from pydantic import ValidationError
 
-from botkit.config import load_settings
 from botkit.errors import ConfigError
 from botkit.testing.discord import FakeDiscord
 
@@ -28,15 +26,9 @@ async def other_town(tmp_path: Path) -> AsyncIterator[Town]:
         yield Town(discord, bot, anna, anna, guild, discord.channel(guild, "square"), tmp_path / "other")
 
 
-def test_without_settings_it_is_off_and_talks_to_discord(tmp_path: Path) -> None:
-    assert not _enabled(load_settings(tmp_path))
+def test_without_settings_it_talks_to_discord() -> None:
     assert DiscordSettings().api_base == API_BASE
     assert not DiscordSettings().message_content
-
-
-@pytest.mark.parametrize(("said", "enabled"), [("true", True), ("1", True), ("false", False), ("0", False)])
-def test_a_word_switches_it_on(tmp_path: Path, said: str, enabled: bool) -> None:
-    assert _enabled(load_settings(tmp_path, overrides=[f"adapters.discord.enabled={said}"])) is enabled
 
 
 def test_the_token_may_lie_in_a_file(tmp_path: Path) -> None:
