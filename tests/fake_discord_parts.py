@@ -10,8 +10,8 @@ from typing import Any
 import discord
 import pytest
 
+from botkit.testing.bell import Bell
 from botkit.testing.discord import Channel
-from botkit.testing.discord.bell import Bell
 
 TOKEN = "token"
 

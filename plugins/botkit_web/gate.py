@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from botkit_web.api import unauthorized
-from botkit_web.keys import ApiKey, Cookies
+from botkit_web.key_page import key_page
+from botkit_web.keys import ApiKey, Cookies, is_secure
 
 OPEN_PATHS = ("/livez", "/readyz", "/key")
 PATHS = (*OPEN_PATHS, "/metrics", "/", "/favicon.ico")
@@ -117,8 +118,6 @@ class Gate:
 
     def _ask_for_key(self, scope: Scope, headers: Headers) -> Response:
         if self._cookies is not None and is_page(scope) and "text/html" in headers.get("accept", ""):
-            from botkit_web.key_page import key_page
-
             return key_page(401)
         return unauthorized()
 
@@ -138,11 +137,6 @@ def is_page(scope: Scope) -> bool:
     path = str(scope["path"])
     is_read = scope["type"] == "http" and scope["method"] == "GET"
     return is_read and (path == "/" or path.startswith("/c/"))
-
-
-def is_secure(scope: Scope) -> bool:
-    """Tell whether a request came over TLS."""
-    return bool(scope.get("scheme") in ("https", "wss"))
 
 
 def _bare(host: str) -> str:

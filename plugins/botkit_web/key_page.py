@@ -10,8 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from botkit.protocols import ChatService
 from botkit_web.body import read_body
-from botkit_web.gate import is_secure
-from botkit_web.keys import ApiKey, Cookies
+from botkit_web.keys import ApiKey, Cookies, is_secure
 
 MAX_FORM_BYTES = 4096
 WRONG_KEY_PAUSE_S = 0.5

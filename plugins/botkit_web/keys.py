@@ -13,6 +13,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from itsdangerous import BadSignature, Signer
+from starlette.types import Scope
 
 from botkit.errors import EnvironmentFailure
 
@@ -106,3 +107,8 @@ def _unsigned(signer: Signer, value: str) -> str | None:
 def _set_cookie(name: str, value: str, secure: bool) -> str:
     cookie = f"{name}={value}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax"
     return f"{cookie}; Secure" if secure else cookie
+
+
+def is_secure(scope: Scope) -> bool:
+    """Tell whether a request came over TLS."""
+    return bool(scope.get("scheme") in ("https", "wss"))

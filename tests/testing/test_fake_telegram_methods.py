@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from botkit.testing.bell import Bell
 from botkit.testing.clock import ManualClock
 from botkit.testing.telegram.account import Account
-from botkit.testing.telegram.bell import Bell
 from botkit.testing.telegram.content import units
 from botkit.testing.telegram.formatting import parse_html, parse_markdown_v2
 from botkit.testing.telegram.methods import METHODS, known_name

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from typing import TextIO
+from collections.abc import Callable
 
 from botkit.testing.discord.fake import FakeDiscord
 from botkit.testing.discord.world import Channel, Posted, User
+from botkit.testing.terminal import converse
 
 PRESS, COMMAND = "!", "/"
 
@@ -67,24 +64,4 @@ async def run(port: int, token: str, write: Callable[[str], object]) -> None:
         write(f"api_base {discord.api_base}")
         write(f"gateway_url {discord.gateway_url}")
         write(f"token {token}")
-        showing = asyncio.ensure_future(console.show())
-        try:
-            async for line in _lines(sys.stdin):
-                await console.take(line)
-            await asyncio.Event().wait()
-        finally:
-            showing.cancel()
-
-
-async def _lines(stream: TextIO) -> AsyncIterator[str]:
-    """Give the lines of *stream* that are not empty; none of what is neither a terminal nor a pipe."""
-    reader = asyncio.StreamReader()
-    with suppress(OSError, ValueError):
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
-        try:
-            while line := await reader.readline():
-                if text := line.decode(errors="replace").strip():
-                    yield text
-        finally:
-            transport.close()
+        await converse(console)

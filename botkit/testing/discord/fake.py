@@ -10,8 +10,8 @@ from aiohttp import web
 
 from botkit.clock import SystemClock
 from botkit.protocols import Clock
+from botkit.testing.bell import Bell
 from botkit.testing.discord import interactions as acts
-from botkit.testing.discord.bell import Bell
 from botkit.testing.discord.calls import Call, Calls
 from botkit.testing.discord.drafts import REPLY, attached, find_mentions
 from botkit.testing.discord.faults import MALFORMED, UNKNOWN, CallFault, Gate

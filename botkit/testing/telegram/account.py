@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from botkit.protocols import Clock
-from botkit.testing.telegram.bell import Bell
+from botkit.testing.bell import Bell
 from botkit.testing.telegram.updates import UpdateQueue
 from botkit.testing.telegram.world import Json, User
 

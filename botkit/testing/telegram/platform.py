@@ -9,8 +9,8 @@ from typing import Self
 
 from botkit.clock import SystemClock
 from botkit.protocols import Clock
+from botkit.testing.bell import Bell
 from botkit.testing.telegram.account import Account
-from botkit.testing.telegram.bell import Bell
 from botkit.testing.telegram.faults import Flood, FloodControl
 from botkit.testing.telegram.server import HOST, Call, Server
 from botkit.testing.telegram.webhook import WebhookSender

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from botkit.protocols import Clock
+from botkit.testing.bell import Bell
 from botkit.testing.telegram.account import Account
-from botkit.testing.telegram.bell import Bell
 from botkit.testing.telegram.faults import Fault, Faults, FloodControl, Gate
 from botkit.testing.telegram.methods import METHODS, known_name
 from botkit.testing.telegram.params import Params, Upload

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from botkit.protocols import Clock
-from botkit.testing.telegram.bell import Bell
+from botkit.testing.bell import Bell
 from botkit.testing.telegram.refusal import Refused
 from botkit.testing.telegram.world import Json
 

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 
 from botkit.protocols import Clock
+from botkit.testing.bell import Bell
 from botkit.testing.telegram.account import Account, Hook
-from botkit.testing.telegram.bell import Bell
 from botkit.testing.telegram.methods import known_name
 from botkit.testing.telegram.params import Params
 from botkit.testing.telegram.refusal import Refused
