@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -59,6 +61,9 @@ async def _lines(stream: TextIO) -> AsyncIterator[str]:
     """Give the lines of *stream* that are not empty; none of what is neither a terminal nor a pipe."""
     reader = asyncio.StreamReader()
     with suppress(OSError, ValueError):
+        mode = os.fstat(stream.fileno()).st_mode
+        if not (stream.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
         try:
