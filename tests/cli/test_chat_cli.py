@@ -20,6 +20,7 @@ import pytest
 from botkit_process import LIMIT_S, SLOW_PLUGIN, Place, install_plugin, stored
 
 from botkit import log
+from botkit.chat.commands import MENU
 from botkit.cli.main import main
 from botkit.clock import SystemClock
 from botkit.errors import BackendDied, QueueFull
@@ -27,6 +28,8 @@ from botkit.hookspecs import BackendSpec
 from botkit.plugins import Plugins
 from botkit.store.lock import FileLock
 from botkit.testing.scripted import ScriptedBackend
+
+COMMANDS = ", ".join(sorted(f"/{command.name}" for command in MENU))
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +103,7 @@ def test_what_is_no_text_is_taken_out(chat: Chat, text: str, answer: str) -> Non
         ("\x00\x1b", "The message is empty."),
         ("x" * 2**20, "The message has at least 1048576 bytes, 65536 are the most I read."),
         ("\N{PILE OF POO}" * 2**15, "The message has at least 131072 bytes, 65536 are the most I read."),
-        ("/nosuch", "unknown command '/nosuch' (there are: /help, /model, /regenerate, /reset, /stop)"),
+        ("/nosuch", f"unknown command '/nosuch' (there are: {COMMANDS})"),
         ("/hepl", "unknown command '/hepl' (did you mean '/help'?)"),
     ],
 )
@@ -241,7 +244,7 @@ def test_lines_from_a_pipe_are_one_conversation(
 
     assert chat.out.splitlines() == [
         "hello",
-        "Unknown command '/nosuch' (there are: /help, /model, /regenerate, /reset, /stop)",
+        f"Unknown command '/nosuch' (there are: {COMMANDS})",
         "and  you",
         *chat.out.splitlines()[3:],
     ]
