@@ -199,7 +199,8 @@ window.botkit = (() => {
       return;
     }
     if (unsent) emitEvent("chat_send", unsent);
-    say().value = sessionStorage.getItem("botkit-draft") || "";
+    // Whoever was quicker than the page has typed already.
+    if (!say().value) say().value = sessionStorage.getItem("botkit-draft") || "";
     fit();
     if (matchMedia("(hover: hover)").matches) say().focus();
     chat().classList.add("ready");
