@@ -50,6 +50,7 @@ class Tab:
         await expect(self.page.locator(".chat.ready")).to_be_attached()
 
     async def say(self, text: str) -> None:
+        await self.is_idle()  # while an answer is written, the page keeps what is typed and sends nothing
         await self.composer.fill(text)
         await self.composer.press("Enter")
 
