@@ -37,7 +37,7 @@ END_GRACE_S = 2.0
 THREADS_THAT_SHARE = {"GOMP_SPINCOUNT": "1000"}
 """How long OpenMP's threads spin before they sleep while they wait for each other.
 
-By default they spin for milliseconds, and whoever else wants a core then costs nine tenths of the speed;
+By default they spin for milliseconds, and one busy process beside them then costs two thirds of the speed;
 without spinning, a machine that has nothing else to do loses a sixth.  The figures are in docs/log.md.
 """
 
