@@ -71,8 +71,29 @@ class Delivery:
 
     async def record_command(self, exchange: Exchange, text: str) -> None:
         """Record that a command was obeyed: refused is the outcome of what never reached the model."""
-        await self._record(exchange, "refused", text)
+        await self.record(exchange, "refused", text)
         self._observer.outcome("command")
+
+    async def record(self, exchange: Exchange, outcome: Outcome, text: str) -> None:
+        """Record the outcome, trying again for a while; else the message stays open and is answered again."""
+        completion = exchange.completion(self._clock.monotonic())
+        for back_off_s in (*STORE_BACK_OFF_S, None):
+            try:
+                await self._store.record(
+                    exchange.message_id,
+                    outcome=outcome,
+                    text=text,
+                    completion=completion,
+                    receipts=exchange.live.receipts,
+                    attempt=exchange.attempt,
+                )
+            except StoreError as error:
+                self.log_failure(exchange, error)
+                if back_off_s is not None:
+                    await self._clock.sleep(back_off_s)
+            else:
+                log.info("message_settled", id=exchange.id, outcome=outcome, message_id=exchange.message_id)
+                return
 
     def log_failure(self, exchange: Exchange, error: Exception) -> None:
         """Log what went wrong with one exchange, under its id."""
@@ -85,7 +106,7 @@ class Delivery:
             self.log_failure(exchange, error)
             exchange.error, is_shown, outcome = exchange.error or error, True, "failed"
         if is_shown:
-            await self._record(exchange, outcome, said)
+            await self.record(exchange, outcome, said)
             self._observer.outcome(outcome)
 
     async def _show(self, exchange: Exchange, text: str) -> bool:
@@ -121,27 +142,6 @@ class Delivery:
                 if back_off_s is not None:
                     await self._clock.sleep(back_off_s)
         return True  # the person gets the answer although it cannot be stored now
-
-    async def _record(self, exchange: Exchange, outcome: Outcome, text: str) -> None:
-        """Record the outcome, trying again for a while; else the message stays open and is answered again."""
-        completion = exchange.completion(self._clock.monotonic())
-        for back_off_s in (*STORE_BACK_OFF_S, None):
-            try:
-                await self._store.record(
-                    exchange.message_id,
-                    outcome=outcome,
-                    text=text,
-                    completion=completion,
-                    receipts=exchange.live.receipts,
-                    attempt=exchange.attempt,
-                )
-            except StoreError as error:
-                self.log_failure(exchange, error)
-                if back_off_s is not None:
-                    await self._clock.sleep(back_off_s)
-            else:
-                log.info("message_settled", id=exchange.id, outcome=outcome, message_id=exchange.message_id)
-                return
 
     async def _note(self, message_id: int, attempt: int, receipts: tuple[str, ...]) -> None:
         """Store which messages the platform has of an answer that is still being written."""

@@ -122,6 +122,7 @@ class Pipeline:
         recorded as failed, for it may be what ends the process.
         """
         message, answer = open_message.message, open_message.answer
+        exchange: Exchange | None = None
         with self._active():
             live = self._delivery.live(open_message.message_id, open_message.attempt, reply, answer.receipts)
             try:
@@ -138,7 +139,10 @@ class Pipeline:
                     else:
                         await self._settle(exchange)
             except Exception as error:
-                await self._turn_away(message, reply, error)
+                if exchange is None:  # it stays open: nothing was done for it
+                    log.warning("message_not_resumed", error=line_of(error), exc_info=trace_of(error))
+                else:
+                    await self._fail(exchange, error)
 
     def key(self, message: Message) -> ConversationKey:
         """Return the conversation that *message* belongs to, by the setting ``chat.scope``."""
@@ -209,7 +213,7 @@ class Pipeline:
                 exchange.error = error
                 await self._delivery.conclude(exchange)
             except Exception as error:
-                return await self._turn_away(exchange.message, exchange.live.reply, error)
+                return await self._fail(exchange, error)
             return exchange.outcome
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -285,8 +289,18 @@ class Pipeline:
         await self._answer(self._exchange(reopened, exchange.message, exchange.live))
         return True
 
+    async def _fail(self, exchange: Exchange, error: Exception) -> Outcome:
+        """End a stored message that something unforeseen befell, a reply that misbehaves for instance.
+
+        Where the store itself failed, the message stays open.
+        """
+        outcome = await self._turn_away(exchange.message, exchange.live.reply, error)
+        if not isinstance(error, StoreError):
+            await self._delivery.record(exchange, outcome, "")
+        return outcome
+
     async def _turn_away(self, message: Message, reply: Reply, error: Exception) -> Outcome:
-        """Tell the person why their message could not be taken; nothing of it is left to record."""
+        """Tell the person why their message could not be taken."""
         outcome: Outcome = "refused" if is_refusal(error) else "failed"
         exchange_id = new_id()
         log.warning(

@@ -177,3 +177,33 @@ async def test_an_undeliverable_answer_is_recorded_as_failed(bot: Bot) -> None:
 
     assert await bot.clock.run(bot.pipeline.receive(message("e1", "hello"), reply)) == "failed"
     assert await bot.store.open_messages() == []
+
+
+class MisbehavingReply(RecordingReply):
+    """A reply of an adapter that raises what none may raise."""
+
+    async def send(self, text: str, *, final: bool) -> str:
+        raise KeyError("channel")
+
+
+@pytest.mark.parametrize("limits", [Limits(), LASTING])
+async def test_a_reply_that_misbehaves_costs_one_message_and_is_not_tried_for_ever(
+    bot: Bot, limits: Limits
+) -> None:
+    reply = MisbehavingReply(bot.clock, limits)
+
+    assert await bot.clock.run(bot.pipeline.receive(message("e1", "hello"), reply)) == "failed"
+    assert await bot.store.open_messages() == []
+    await bot.assert_idle()
+
+
+async def test_a_reply_that_misbehaves_when_it_is_resumed_ends_there(bot: Bot) -> None:
+    bot.backend.gate.clear()
+    await bot.pipeline.accept(message("e1", "hello"), RecordingReply(bot.clock))
+    await bot.clock.settle()
+    await bot.pipeline.aclose()
+    bot.backend.gate.set()
+
+    await resumed(bot, MisbehavingReply(bot.clock))
+
+    assert await bot.store.open_messages() == []
